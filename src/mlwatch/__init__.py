@@ -1,0 +1,93 @@
+"""mlwatch: watch a machine-learning model from inside the service that runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlwatch.alerting import Drifted, MonitoringFault, Threshold
+from mlwatch.catalogue import CATALOGUE, MetricSpec
+from mlwatch.errors import (
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    GridMismatchError,
+    MLWatchError,
+    NotificationError,
+    ReferenceFileError,
+    SpoolError,
+    StoreError,
+)
+from mlwatch.monitor import Monitor
+from mlwatch.observation import Observation
+from mlwatch.profile import Distribution, Profile
+from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
+from mlwatch.records import (
+    Alert,
+    AlertPolicy,
+    Batch,
+    CaptureOptions,
+    CycleReport,
+    DriftPolicy,
+    DriftResult,
+    Fault,
+    Metric,
+    Receipt,
+    Retention,
+    Severity,
+    Table,
+)
+from mlwatch.reference import Reference
+from mlwatch.status import Status
+from mlwatch.window import Window
+
+if TYPE_CHECKING:
+    __version__: str
+
+__all__ = [
+    "CATALOGUE",
+    "Alert",
+    "AlertPolicy",
+    "Batch",
+    "CaptureOptions",
+    "Collector",
+    "ConfigurationError",
+    "ConflictError",
+    "CycleReport",
+    "DataError",
+    "Distribution",
+    "DriftDetector",
+    "DriftPolicy",
+    "DriftResult",
+    "Drifted",
+    "Fault",
+    "GridMismatchError",
+    "MLWatchError",
+    "Metric",
+    "MetricSpec",
+    "MetricStore",
+    "Monitor",
+    "MonitoringFault",
+    "NotificationError",
+    "Notifier",
+    "Observation",
+    "Profile",
+    "Receipt",
+    "Reference",
+    "ReferenceFileError",
+    "Retention",
+    "Severity",
+    "SpoolError",
+    "Status",
+    "StoreError",
+    "Table",
+    "Threshold",
+    "Window",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mlwatch-monitor")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

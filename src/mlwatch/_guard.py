@@ -1,0 +1,67 @@
+"""The one place where what a guest raises is caught, so that it never breaks its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from mlwatch.records import Fault
+
+T = TypeVar("T")
+
+_LONGEST_TEXT = 500
+
+GUEST_ERRORS: Final = (Exception,)
+"""What `record_*` catches, in its own body: a call through a guard would cost it a tenth.
+
+Not `BaseException`: a SIGTERM handler that raises `SystemExit`, or a Ctrl-C, may strike while the
+host is inside `record_*`, and is the host's own.
+"""
+
+ANYTHING: Final = (BaseException,)
+"""What is caught where an object of the host is asked; then `was_interrupted` decides."""
+
+
+def attempt(part: str, call: Callable[..., T], *args: Any) -> tuple[T | None, Fault | None]:
+    """Call a guest and return its result, or the fault that it is.
+
+    A lazy result is not evaluated: hand in `lambda: tuple(guest.collect(window))`, not
+    `guest.collect`, where a guest may be a generator.
+
+    Args:
+        part: Who is called, as the fault will name it.
+        call: The guest.
+        args: What it is called with.
+    """
+    try:
+        return call(*args), None
+    except Exception as error:
+        return None, Fault(part, explain(error), error)
+
+
+def salvage(call: Callable[[Any], T], value: Any, otherwise: T) -> T:
+    """Return `call(value)`, or `otherwise` whatever the host's object `value` raises.
+
+    That includes `SystemExit` and `KeyboardInterrupt`: raised by a `__repr__`, they are the
+    object's fault and nobody's wish to stop. Only used where an object's own code runs, so that
+    a real signal hardly ever falls inside.
+    """
+    try:
+        return call(value)
+    except BaseException:
+        return otherwise
+
+
+def was_interrupted(problem: BaseException, call: Callable[[Any], object], value: Any) -> bool:
+    """Tell a signal that struck during `call(value)` from what the object `value` raised.
+
+    An object raises again when it is asked again; a signal does not come twice.
+    """
+    return not isinstance(problem, Exception) and salvage(call, value, None) is not None
+
+
+def explain(error: BaseException) -> str:
+    """Return an error in one string, even when its own `__str__` raises."""
+    name = type(error).__name__
+    text = salvage(str, error, "")
+    return f"{name}: {text}"[:_LONGEST_TEXT] if text else name

@@ -1,0 +1,214 @@
+"""Rules: a metric becomes a finding, that something is wrong or that it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mlwatch.catalogue import CATALOGUE
+from mlwatch.errors import ConfigurationError
+from mlwatch.records import Metric, Severity, join_key
+
+_JUDGED = {"drifted", "stable"}
+_ENDS = {"value": "value", "lower": "low", "upper": "high"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says of one metric now: firing, not firing, or (None) that it stays as it is.
+
+    A metric of which a rule says nothing, for want of data, leaves its alert as it is too, until
+    `AlertPolicy.stale_after`.
+    """
+
+    rule: str
+    severity: Severity
+    firing: bool | None
+    title: str
+    why: str
+    metric: Metric
+    threshold: float | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what is wrong, in a form that is the same in every episode."""
+        metric = self.metric
+        labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
+        return join_key(self.rule, metric.model, metric.model_version, metric.name, *labels)
+
+
+Rule = Callable[[Sequence[Metric]], Iterable[Finding]]
+"""The metrics of a cycle in, findings out. A plain function will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Fire while a metric is above, or below, a fixed value.
+
+    Args:
+        metric: The metric's name.
+        above: Fire while the value is above this.
+        below: Fire while the value is below this.
+        clear: Resolve only once the value is back at this, on the good side of the limit; in
+            between an alert stays as it is. The limit itself when not given.
+        use: "value", or "lower" or "upper" for that end of the metric's interval:
+            `below=0.8, use="upper"` fires only when even the optimistic end is too low.
+        severity: "info", "warning" or "critical".
+        labels: Only metrics with these labels.
+
+    Raises:
+        ConfigurationError: An argument cannot be right.
+    """
+
+    metric: str
+    above: float | None = None
+    below: float | None = None
+    clear: float | None = None
+    use: Literal["value", "lower", "upper"] = "value"
+    severity: str = Severity.WARNING
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.above is None) == (self.below is None):
+            raise ConfigurationError(f"Threshold({self.metric!r}): give either above= or below=")
+        if self._is_beyond(self.limit if self.clear is None else self.clear):
+            raise ConfigurationError(
+                f"Threshold({self.metric!r}, clear={self.clear!r}): is on the wrong side of the "
+                f"limit {self.limit!r}; an alert could never resolve there"
+            )
+        if self.use not in _ENDS:
+            raise ConfigurationError(
+                f"Threshold({self.metric!r}, use={self.use!r}): must be one of {', '.join(_ENDS)}"
+            )
+        _check_severity(f"Threshold({self.metric!r}, ", self.severity)
+
+    @property
+    def name(self) -> str:
+        """Return the rule in words."""
+        end = "" if self.use == "value" else f"{self.use} end of "
+        word = "above" if self.above is not None else "below"
+        return f"{end}{self.metric} {word} {self.limit:g}"
+
+    @property
+    def limit(self) -> float:
+        """Return the value that must not be crossed."""
+        return self.above if self.above is not None else self.below or 0.0
+
+    def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
+        """Return a finding for each metric of this name that has the value in use."""
+        for metric in metrics:
+            if metric.name != self.metric or not self.labels.items() <= metric.labels.items():
+                continue
+            value = getattr(metric, _ENDS[self.use])
+            if metric.value is None or value is None:
+                continue
+            firing = None if self._is_between(value) else self._is_beyond(value)
+            yield Finding(
+                self.name,
+                Severity(self.severity),
+                firing,
+                title=f"{_subject(metric)} is {metric.value:.4g} "
+                f"({'' if firing else 'no longer: '}{self.name})",
+                why=_described(metric),
+                metric=metric,
+                threshold=self.limit,
+            )
+
+    def _is_beyond(self, value: float) -> bool:
+        return value > self.limit if self.above is not None else value < self.limit
+
+    def _is_between(self, value: float) -> bool:
+        if self.clear is None or self._is_beyond(value):
+            return False
+        return value > self.clear if self.above is not None else value < self.clear
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """Fire while a feature, or the predictions, are judged to have drifted.
+
+    Args:
+        clear: Resolve only once the lower bound of the effect is at most this share of traffic;
+            in between an alert stays as it is, so that it does not come and go.
+        severity: "info", "warning" or "critical".
+    """
+
+    clear: float = 0.05
+    severity: str = Severity.WARNING
+    name: str = "drift"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.clear < 1:
+            raise ConfigurationError(
+                f"Drifted(clear={self.clear!r}): must be a share from 0 up to 1"
+            )
+        _check_severity("Drifted(", self.severity)
+
+    def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
+        """Return a finding for each feature that was judged."""
+        for metric in metrics:
+            drifted = metric.verdict == "drifted"
+            settled = metric.verdict == "stable" and (metric.low or 0.0) <= self.clear
+            if metric.name in {"drift", "prediction_drift"} and metric.verdict in _JUDGED:
+                subject = metric.labels.get("feature", "the prediction")
+                state = "has drifted" if drifted else "no longer drifts"
+                yield Finding(
+                    self.name,
+                    Severity(self.severity),
+                    drifted if drifted or settled else None,
+                    title=f"{subject} {state} ({metric.labels.get('detector', '')})",
+                    why=metric.why or _described(metric),
+                    metric=metric,
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringFault:
+    """Fire while a part of the monitoring itself raises.
+
+    Args:
+        severity: "info", "warning" or "critical".
+    """
+
+    severity: str = Severity.WARNING
+    name: str = "monitoring fault"
+
+    def __post_init__(self) -> None:
+        _check_severity("MonitoringFault(", self.severity)
+
+    def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
+        """Return a finding for each part that was run."""
+        for metric in metrics:
+            if metric.name == "monitoring_fault":
+                part = metric.labels.get("part", "")
+                yield Finding(
+                    self.name,
+                    Severity(self.severity),
+                    bool(metric.value),
+                    title=f"monitoring fault in {part}",
+                    why=metric.why or "it works again",
+                    metric=metric,
+                )
+
+
+def _check_severity(what: str, severity: str) -> None:
+    if severity not in set(Severity):
+        raise ConfigurationError(
+            f"{what}severity={severity!r}): must be one of {', '.join(Severity)}"
+        )
+
+
+def _subject(metric: Metric) -> str:
+    labels = ", ".join(f"{name} {metric.labels[name]}" for name in sorted(metric.labels))
+    return f"{metric.name} ({labels})" if labels else metric.name
+
+
+def _described(metric: Metric) -> str:
+    spec = CATALOGUE.get(metric.name)
+    text = "" if spec is None else spec.text
+    value = "none" if metric.value is None else f"{metric.value:.4g}"
+    bounds = ""
+    if metric.low is not None and metric.high is not None:
+        bounds = f" (95%: {metric.low:.4g} to {metric.high:.4g})"
+    return f"{text} {value}{bounds} from {metric.n:,} rows".strip()

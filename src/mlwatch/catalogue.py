@@ -1,0 +1,85 @@
+"""The one catalogue of metrics: name, unit, kind, direction and one line of text each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """What a metric is.
+
+    `kind` tells a gauge of one window from a total that only grows. `direction` tells which way
+    is better: "up", "down", or "" where neither is.
+    """
+
+    name: str
+    unit: str
+    kind: Literal["gauge", "total"]
+    direction: Literal["up", "down", ""]
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+_SPECS = (
+    MetricSpec(
+        "accuracy", "share", "gauge", "up", "Share of labelled predictions that were right."
+    ),
+    MetricSpec(
+        "precision", "share", "gauge", "up", "Share of predicted positives that were right."
+    ),
+    MetricSpec("recall", "share", "gauge", "up", "Share of actual positives that were predicted."),
+    MetricSpec("f1", "share", "gauge", "up", "Harmonic mean of precision and recall."),
+    MetricSpec(
+        "roc_auc", "share", "gauge", "up", "Chance that a positive scores above a negative."
+    ),
+    MetricSpec(
+        "log_loss", "nats", "gauge", "down", "Mean of -log of the probability of the truth."
+    ),
+    MetricSpec("mae", "target", "gauge", "down", "Mean absolute error."),
+    MetricSpec("rmse", "target", "gauge", "down", "Root of the mean squared error."),
+    MetricSpec("r2", "share", "gauge", "up", "Share of the outcomes' variance that is explained."),
+    MetricSpec("prediction_count", "rows", "gauge", "", "Predictions recorded in the window."),
+    MetricSpec("prediction_rate", "rows/s", "gauge", "", "Predictions recorded a second."),
+    MetricSpec("labelled_count", "rows", "gauge", "up", "Predictions whose outcome is known."),
+    MetricSpec("label_coverage", "share", "gauge", "up", "Share of predictions with an outcome."),
+    MetricSpec("outcome_rate", "share", "gauge", "", "Share of known outcomes that are positive."),
+    MetricSpec("outcome_mean", "target", "gauge", "", "Mean of the known outcomes (regression)."),
+    MetricSpec("prediction_mean", "score", "gauge", "", "Mean of the scores that were served."),
+    MetricSpec("prediction_std", "score", "gauge", "", "Standard deviation of the scores."),
+    MetricSpec("positive_rate", "share", "gauge", "", "Share of predictions that are positive."),
+    MetricSpec("class_share", "share", "gauge", "", "Share of predictions of a class.", ("class",)),
+    MetricSpec(
+        "error_rate", "share", "gauge", "down", "Share of predictions recorded with an error."
+    ),
+    MetricSpec("latency_ms", "ms", "gauge", "down", "Latency at a quantile.", ("quantile",)),
+    MetricSpec(
+        "drift",
+        "share",
+        "gauge",
+        "down",
+        "Share of traffic that moved, one feature.",
+        ("feature", "detector"),
+    ),
+    MetricSpec("drifted_features", "features", "gauge", "down", "Features judged to have drifted."),
+    MetricSpec(
+        "prediction_drift",
+        "share",
+        "gauge",
+        "down",
+        "Share of traffic that moved, scores.",
+        ("detector",),
+    ),
+    MetricSpec(
+        "monitoring_fault",
+        "faults",
+        "gauge",
+        "down",
+        "1 when a part of the monitoring raised.",
+        ("part",),
+    ),
+)
+
+CATALOGUE: Mapping[str, MetricSpec] = {spec.name: spec for spec in _SPECS}

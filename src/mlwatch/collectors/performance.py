@@ -1,0 +1,188 @@
+"""How well the model does on what has been labelled so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch import intervals
+from mlwatch.profile import Distribution, NumericGrid
+from mlwatch.records import Metric, Tally, split_key
+from mlwatch.scoring import FIXED
+from mlwatch.window import Window
+
+FEWEST = 30
+"""With fewer labelled rows there is no figure, only "not enough data"."""
+
+FEWEST_OF_A_CLASS = 10
+"""With fewer positives or negatives there is no area under the curve."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceCollector:
+    """Measure the model by the outcomes that have come, at the time of their predictions.
+
+    Each figure has its 95% interval and the number of rows behind it; `label_coverage` says how
+    much of the traffic they speak for.
+    """
+
+    name: str = "performance"
+
+    def collect(self, window: Window) -> Iterator[Metric]:
+        """Return the coverage and the figures of the window's task."""
+        rows = window.tally("rows")
+        recorded, labelled = rows.get("recorded", 0), rows.get("labelled", 0)
+        yield Metric("labelled_count", float(labelled), n=recorded)
+        if recorded:
+            low, high = labelled / recorded, labelled / recorded
+            yield Metric("label_coverage", labelled / recorded, low, high, n=recorded)
+        if window.tally("residual"):
+            yield from _regression(window)
+        elif window.tally("outcome"):
+            yield from _classification(window)
+
+
+def _regression(window: Window) -> Iterator[Metric]:
+    tally, scale = window.tally("residual"), window.scoring.scale
+    n = tally["n"]
+    if n < FEWEST:
+        for name in ("mae", "rmse", "r2"):
+            yield _too_few(name, n)
+        return
+    sums = {name: tally.get(name, 0) / FIXED for name in intervals.MOMENTS}
+    low, high = intervals.mean(n, sums["abs"], sums["e2"])
+    yield Metric("mae", sums["abs"] / n * scale, low * scale, high * scale, n)
+    low, high = (math.sqrt(max(0.0, end)) for end in intervals.mean(n, sums["e2"], sums["e4"]))
+    yield Metric("rmse", math.sqrt(sums["e2"] / n) * scale, low * scale, high * scale, n)
+    if not _outcomes_vary(n, tally):
+        yield Metric("r2", None, n=n, why="undefined: all outcomes are equal")
+    else:
+        value, (low, high) = intervals.r_squared(n, sums)
+        yield Metric("r2", value, low, high, n)
+    mean = sums["y"] / n * scale + window.scoring.center
+    low, high = intervals.mean(n, sums["y"], sums["y2"])
+    center = window.scoring.center
+    yield Metric("outcome_mean", mean, low * scale + center, high * scale + center, n)
+
+
+def _outcomes_vary(n: int, tally: Tally) -> bool:
+    """Return whether the outcomes' variance is above what the rounding of their sums can make."""
+    total, squares = tally.get("y", 0), tally.get("y2", 0)
+    return n * squares * int(FIXED) - total**2 > n * (n * int(FIXED) + 2 * abs(total))
+
+
+def _classification(window: Window) -> Iterator[Metric]:
+    pairs = {split_key(key): count for key, count in window.tally("confusion").items()}
+    n = sum(pairs.values())
+    right = sum(count for (predicted, actual), count in pairs.items() if predicted == actual)
+    yield _share("accuracy", right, n)
+    known = window.tally("outcome")
+    if window.scoring.is_binary(known):
+        negative, positive = map(str, window.scoring.classes)
+        yield from _binary(pairs, positive, n)
+        yield _auc(window, negative, positive)
+        yield _share("outcome_rate", known.get(positive, 0), sum(known.values()))
+    else:
+        yield from _macro(pairs, n)
+    yield _log_loss(window.tally("loss"))
+
+
+def _binary(pairs: dict[tuple[str, ...], int], positive: str, n: int) -> Iterator[Metric]:
+    hits = pairs.get((positive, positive), 0)
+    predicted = sum(count for (served, _), count in pairs.items() if served == positive)
+    actual = sum(count for (_, true), count in pairs.items() if true == positive)
+    yield _share("precision", hits, predicted, of="predicted positives", rows=n)
+    yield _share("recall", hits, actual, of="actual positives", rows=n)
+    errors = predicted + actual - 2 * hits
+    if n < FEWEST:
+        yield _too_few("f1", n)
+    elif not hits + errors:
+        yield Metric("f1", None, n=n, why="undefined: no positives, predicted or actual")
+    else:
+        low, high = intervals.f1(hits, errors)
+        yield Metric("f1", 2 * hits / (2 * hits + errors), low, high, n)
+
+
+def _macro(pairs: dict[tuple[str, ...], int], n: int) -> Iterator[Metric]:
+    """Return precision, recall and F1 averaged over the classes, as scikit-learn's "macro" does.
+
+    A class without a predicted (or actual) row counts 0. The intervals are those of a mean of
+    independent shares, one a class.
+    """
+    if n < FEWEST:
+        for name in ("precision", "recall", "f1"):
+            yield _too_few(name, n)
+        return
+    classes = sorted({name for pair in pairs for name in pair})
+    parts: dict[str, list[tuple[int, int]]] = {"precision": [], "recall": [], "f1": []}
+    for name in classes:
+        hits = pairs.get((name, name), 0)
+        predicted = sum(count for (served, _), count in pairs.items() if served == name)
+        actual = sum(count for (_, true), count in pairs.items() if true == name)
+        parts["precision"].append((hits, predicted))
+        parts["recall"].append((hits, actual))
+        parts["f1"].append((2 * hits, predicted + actual))
+    for metric, shares in parts.items():
+        values = [k / total if total else 0.0 for k, total in shares]
+        spread = sum(
+            value * (1 - value) / total
+            for value, (_, total) in zip(values, shares, strict=True)
+            if total
+        )
+        value, half = sum(values) / len(values), intervals.Z95 * math.sqrt(spread) / len(values)
+        yield Metric(metric, value, max(0.0, value - half), min(1.0, value + half), n)
+
+
+def _auc(window: Window, negative: str, positive: str) -> Metric:
+    grid = window.scoring.grid
+    if grid is None:
+        return Metric("roc_auc", None, why="undefined: no scores are recorded, only labels")
+    counts = [_cells(grid, window.tally(f"given/{name}")) for name in (positive, negative)]
+    few = min(int(count.sum()) for count in counts)
+    n = int(sum(count.sum() for count in counts))
+    if few == 0:
+        return Metric("roc_auc", None, n=n, why="undefined: scored outcomes of one class only")
+    if few < FEWEST_OF_A_CLASS or n < FEWEST:
+        return Metric(
+            "roc_auc",
+            None,
+            n=n,
+            why=f"not enough data: {n} of {FEWEST} labelled scores, {few} of "
+            f"{FEWEST_OF_A_CLASS} of the rarer class",
+        )
+    value, (low, high) = intervals.auc(*counts)
+    return Metric("roc_auc", value, low, high, n)
+
+
+def _cells(grid: NumericGrid, tally: Tally) -> NDArray[np.int64]:
+    return Distribution.from_tally("score", grid, tally).counts
+
+
+def _log_loss(tally: Tally) -> Metric:
+    n = tally.get("n", 0)
+    if not n:
+        return Metric("log_loss", None, why="undefined: no probabilities are recorded")
+    if n < FEWEST:
+        return _too_few("log_loss", n)
+    total, squares = tally.get("sum", 0) / FIXED, tally.get("squares", 0) / FIXED
+    low, high = intervals.mean(n, total, squares)
+    return Metric("log_loss", total / n, max(0.0, low), high, n)
+
+
+def _share(
+    name: str, k: int, n: int, *, of: str = "labelled predictions", rows: int | None = None
+) -> Metric:
+    if (n if rows is None else rows) < FEWEST:
+        return _too_few(name, n if rows is None else rows)
+    if not n:
+        return Metric(name, None, n=0, why=f"undefined: there are no {of}")
+    low, high = intervals.share(k, n)
+    return Metric(name, k / n, low, high, n)
+
+
+def _too_few(name: str, n: int) -> Metric:
+    return Metric(name, None, n=n, why=f"not enough data: {n} of {FEWEST} labelled predictions")

@@ -1,0 +1,64 @@
+"""What the traffic looks like: how much, how fast, how often it fails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlwatch import intervals, latency
+from mlwatch.errors import ConfigurationError
+from mlwatch.records import Metric, Tally
+from mlwatch.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficCollector:
+    """Measure count, rate, errors and latency of the predictions.
+
+    Args:
+        quantiles: The shares of calls at which the latency is given.
+
+    Raises:
+        ConfigurationError: A quantile is not a share from 0 to 1.
+    """
+
+    quantiles: tuple[float, ...] = (0.5, 0.95, 0.99)
+    name: str = "traffic"
+
+    def __post_init__(self) -> None:
+        for share in self.quantiles:
+            if not 0 <= share <= 1:
+                raise ConfigurationError(f"TrafficCollector(quantiles=...): {share!r} is no share")
+
+    def collect(self, window: Window) -> Iterator[Metric]:
+        """Return the figures of the window; no errors and latency where nothing was recorded."""
+        rows = window.tally("rows")
+        n = rows.get("recorded", 0)
+        yield Metric("prediction_count", float(n), n=n)
+        yield Metric("prediction_rate", n / window.seconds, n=n)
+        if n:
+            errors = rows.get("errors", 0)
+            low, high = intervals.share(errors, n)
+            yield Metric("error_rate", errors / n, low, high, n)
+        tally = window.tally("latency_ms")
+        for share in self.quantiles if tally else ():
+            yield _latency(tally, share)
+
+
+def _latency(tally: Tally, share: float) -> Metric:
+    """Return a quantile with the 95% interval of its rank, widened by the buckets' error."""
+    n = sum(tally.values())
+    half = intervals.Z95 * math.sqrt(share * (1 - share) / n)
+    low, value, high = (
+        latency.quantile(tally, min(1.0, max(0.0, end))) or 0.0
+        for end in (share - half, share, share + half)
+    )
+    return Metric(
+        "latency_ms",
+        value,
+        low * (1 - latency.RELATIVE_ERROR),
+        high * (1 + latency.RELATIVE_ERROR),
+        n,
+        {"quantile": f"{share:g}"},
+    )

@@ -1,0 +1,69 @@
+"""The only file that picks concrete parts: what a monitor gets when nothing else is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlwatch.alerting import Drifted, MonitoringFault, Rule
+from mlwatch.collectors import (
+    DriftCollector,
+    PerformanceCollector,
+    PredictionsCollector,
+    TrafficCollector,
+)
+from mlwatch.collectors.drift import Detect
+from mlwatch.cycle import Collect
+from mlwatch.detectors import ChiSquareDetector, KSDetector
+from mlwatch.errors import ConfigurationError
+from mlwatch.notifiers import LogNotifier
+from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
+from mlwatch.records import CaptureOptions, DriftPolicy, file_name
+from mlwatch.spool import DiskSpool, MemorySpool, Spool
+
+
+def detectors() -> list[DriftDetector | Detect]:
+    """Return one detector for numbers and one for categories."""
+    return [KSDetector(), ChiSquareDetector()]
+
+
+def collectors(
+    chosen: Sequence[DriftDetector | Detect] | None, policy: DriftPolicy
+) -> list[Collector | Collect]:
+    """Return the collectors that need nothing."""
+    return [
+        TrafficCollector(),
+        PredictionsCollector(),
+        PerformanceCollector(),
+        DriftCollector(detectors() if chosen is None else list(chosen), policy),
+    ]
+
+
+def rules() -> list[Rule]:
+    """Return the rules that need no number of the user's."""
+    return [Drifted(), MonitoringFault()]
+
+
+def notifiers() -> list[Notifier | Any]:
+    """Return the notifier that needs nothing."""
+    return [LogNotifier()]
+
+
+def spool(options: CaptureOptions, store: MetricStore, model: str) -> Spool:
+    """Return the spool the options ask for; on disk each model has a folder of its own.
+
+    Raises:
+        ConfigurationError: Its folder cannot be written.
+    """
+    where = options.spool
+    if where is None:
+        path = getattr(store, "path", None)
+        where = "memory" if path is None else f"{path}.spool"
+    if where == "memory":
+        return MemorySpool(options.max_spool_bytes)
+    if not isinstance(where, str | Path):
+        raise ConfigurationError(
+            f'CaptureOptions(spool={where!r}): must be a folder, "memory" or None'
+        )
+    return DiskSpool(Path(where) / file_name(model), options.max_spool_bytes, options.durability)

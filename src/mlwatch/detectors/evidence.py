@@ -1,0 +1,102 @@
+"""What detectors share: the result with the counts that belong to it, and bounds of the effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch.profile import Distribution
+from mlwatch.records import DriftResult
+
+CONFIDENCE = 1e-3
+"""Chance that a lower bound of an effect is too high."""
+
+
+def evidence(
+    detector: str,
+    reference: Distribution,
+    current: Distribution,
+    *,
+    statistic: float | None = None,
+    effect: float | None = None,
+    effect_low: float | None = None,
+    p_value: float | None = None,
+    drifted: bool | None = None,
+    why: str = "",
+    caveats: Sequence[str] = (),
+) -> DriftResult:
+    """Return a detector's result, with the feature's name and all counts filled in.
+
+    Without a statistic it says which side has no values.
+
+    Args:
+        detector: The detector's name.
+        reference: The reference's distribution.
+        current: The window's distribution.
+        statistic: The detector's own figure.
+        effect: The share of traffic that moved, between 0 and 1.
+        effect_low: A lower bound of it.
+        p_value: Of the hypothesis that nothing changed.
+        drifted: Leave it at None, and the drift policy judges by the lower bound.
+        why: In words.
+        caveats: What else to know.
+    """
+    if statistic is None and not why:
+        side = "the window" if reference.n else "the reference"
+        why = f"not enough data: {side} holds no values of this feature"
+    return DriftResult(
+        feature=current.name,
+        detector=detector,
+        statistic=statistic,
+        effect=effect,
+        effect_low=effect_low,
+        p_value=p_value,
+        n=current.n,
+        n_reference=reference.n,
+        missing=current.absent,
+        unseen=current.unseen,
+        infinite=current.infinite,
+        drifted=drifted,
+        caveats=tuple(caveats),
+        why=why,
+    )
+
+
+def comparable(reference: Distribution, current: Distribution) -> bool:
+    """Return whether both have values.
+
+    Raises:
+        GridMismatchError: They were not counted on one grid.
+    """
+    return bool((reference + current).n and reference.n and current.n)
+
+
+def dkw_halfwidth(n: int, n_reference: int, alpha: float = CONFIDENCE) -> float:
+    """Return how far the distance of two samples may lie above that of their distributions.
+
+    The Dvoretzky-Kiefer-Wolfowitz bound with Massart's constant (1990) for each sample, each at
+    half of `alpha`, so that it holds for any two distributions.
+    """
+    return sum(math.sqrt(math.log(4 / alpha) / (2 * size)) for size in (n, n_reference))
+
+
+def total_variation(
+    current: NDArray[np.int64], reference: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the share of rows that moved between cells, and a lower bound of it.
+
+    Total variation, half of the sum of |p - q|. The bound is that of Weissman et al. (2003) for
+    each sample, each at half of `CONFIDENCE`.
+
+    Args:
+        current: Counts by cell, shape (cells,).
+        reference: Counts in the same cells, shape (cells,).
+    """
+    n, n_reference = int(current.sum()), int(reference.sum())
+    moved = float(np.abs(current / n - reference / n_reference).sum() / 2)
+    slack = len(current) * math.log(2) + math.log(2 / CONFIDENCE)
+    width = sum(math.sqrt(slack / (2 * size)) for size in (n, n_reference))
+    return moved, max(0.0, moved - width)

@@ -1,0 +1,165 @@
+"""The spool into the store, exactly once."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mlwatch._guard import explain
+from mlwatch.errors import ConflictError, SpoolError
+from mlwatch.ingest.join import FindReference, Joined, Known, Tally, join, request_keys
+from mlwatch.protocols import MetricStore
+from mlwatch.records import Batch, Fault, Progress, State, Table, join_key
+from mlwatch.spool import Frame, SegmentId, Spool
+
+_FRAMES_A_BATCH = 32
+_TRIES = 100
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Move what was recorded from the spool into the store.
+
+    Each batch of frames is written together with the number of the last one, and only if the
+    store still stands where the batch began: whoever ingests, and how often, each frame counts
+    once. All batches of a model also expect one another in turn, so that an outcome and its
+    prediction, ingested at the same moment from two spools, cannot miss each other.
+
+    Args:
+        model: The model whose events are in the spool.
+        spool: Where the events are.
+        store: Where they go.
+        references: Gives the reference of a model version.
+        clock: Gives the time that progress is noted with.
+        tallies: Further counts of the predictions of a pane, by collector.
+        health: How the parts fared that ran since `take_health` was last called.
+    """
+
+    model: str
+    spool: Spool
+    store: MetricStore
+    references: FindReference
+    clock: Callable[[], datetime]
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    health: dict[str, Fault | None] = field(default_factory=dict)
+
+    def run(self) -> int:
+        """Ingest what is in the spool now, and remove segments that are done; return the rows.
+
+        Raises:
+            StoreError: The store cannot be written; what was committed before stays.
+            SpoolError: A segment cannot be read or removed; those of other writers are done.
+        """
+        stored = 0
+        failed: dict[str, SpoolError] = {}
+        for segment in self.spool.segments():
+            if segment.writer in failed:
+                continue
+            try:
+                finished = self.spool.finished(segment)
+                stored += self._segment(segment)
+                if finished:
+                    self.spool.remove(segment)
+            except SpoolError as error:
+                failed[segment.writer] = error
+        first = next(iter(failed.values()), None)
+        self.health["spool"] = None if first is None else Fault("spool", explain(first), first)
+        if first is not None:
+            raise first
+        return stored
+
+    def take_health(self) -> dict[str, Fault | None]:
+        """Return the parts that ran since this was last asked: the last fault of each, or None."""
+        taken = dict(self.health)
+        self.health.clear()
+        return taken
+
+    def _segment(self, segment: SegmentId) -> int:
+        stored = 0
+        frames = self.spool.read(segment, self._progress(segment).revision)
+        while batch := list(itertools.islice(frames, _FRAMES_A_BATCH)):
+            stored += self._commit(segment, batch)
+        return stored
+
+    def _progress(self, segment: SegmentId) -> Progress:
+        """Return how far a segment is; a new one goes on with the account of the one before."""
+        new = Progress(
+            writer=segment.writer,
+            segment=segment.segment,
+            time=self.clock(),
+            revision=0,
+            model=self.model,
+        )
+        last = replace(new, segment=segment.segment - 1)
+        found: Iterable[Progress] = self.store.read(Table.progress, keys=[new.key, last.key])
+        known = {row.key: row for row in found}
+        if new.key in known:
+            return known[new.key]
+        return replace(known.get(last.key, new), segment=new.segment, time=new.time, revision=0)
+
+    def _commit(self, segment: SegmentId, frames: Sequence[Frame]) -> int:
+        for _ in range(_TRIES):
+            before = self._progress(segment)
+            fresh = [frame for frame in frames if frame.number > before.revision]
+            if not fresh:
+                return 0
+            batch, joined = self._batch(before, fresh)
+            try:
+                self.store.write(batch)
+            except ConflictError:
+                continue
+            return joined.stored
+        raise ConflictError(f"gave up on {segment} after {_TRIES} tries: others always wrote first")
+
+    def _batch(self, before: Progress, frames: Sequence[Frame]) -> tuple[Batch, Joined]:
+        turn = self._turn()
+        events = [event for frame in frames for event in frame.records]
+        joined = join(events, self._known(events), self.references, self.tallies)
+        after = _account(before, frames, joined, self.clock())
+        rows: dict[Table, Sequence[Any]] = {
+            **joined.rows(self.model),
+            Table.progress: [after],
+            Table.state: [replace(turn, revision=turn.revision + 1, time=self.clock())],
+        }
+        expects = {
+            (Table.progress, before.key): before.revision,
+            (Table.state, turn.key): turn.revision,
+        }
+        batch_id = join_key("ingest", before.key, after.revision)
+        self.health.update(joined.health)
+        return Batch(batch_id, rows, expects), joined
+
+    def _turn(self) -> State:
+        nothing = State(
+            name=join_key("ingest", self.model), time=self.clock(), revision=0, model=self.model
+        )
+        return next(self.store.read(Table.state, keys=[nothing.key]), nothing)
+
+    def _known(self, events: Sequence[Any]) -> Known:
+        keys = request_keys(events)
+        early = self.store.read(Table.outcomes, keys=keys)
+        return Known(
+            {row.key: row for row in self.store.read(Table.pending, keys=keys)},
+            {row.key: row for row in early if not row.joined},
+        )
+
+
+def _account(before: Progress, frames: Sequence[Frame], joined: Joined, now: datetime) -> Progress:
+    dropped = Counter(before.dropped) + joined.dropped
+    noted = Counter(before.noted) + joined.noted
+    for frame in frames:
+        dropped.update(frame.dropped)
+        noted.update(frame.noted)
+    return replace(
+        before,
+        time=now,
+        revision=frames[-1].number,
+        recorded=before.recorded + sum(frame.recorded for frame in frames),
+        stored=before.stored + joined.stored,
+        dropped=dict(dropped),
+        noted=dict(noted),
+    )

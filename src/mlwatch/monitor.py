@@ -1,0 +1,400 @@
+"""The facade: assembles the parts, takes records in, runs cycles, starts and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from mlwatch import assembly
+from mlwatch._guard import explain
+from mlwatch.alerting import Rule
+from mlwatch.background import Background
+from mlwatch.collectors.drift import Detect
+from mlwatch.cycle import Collect
+from mlwatch.errors import MLWatchError, SpoolError
+from mlwatch.history import read_windows
+from mlwatch.ingest import SPAN, pane_start
+from mlwatch.observation import Observation
+from mlwatch.profile import Profile
+from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
+from mlwatch.records import (
+    AlertPolicy,
+    CaptureOptions,
+    CycleReport,
+    DriftPolicy,
+    Fault,
+    join_key,
+)
+from mlwatch.reference import Reference
+from mlwatch.status import Status, measure
+from mlwatch.window import Window
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time."""
+    return datetime.now(UTC)
+
+
+class Monitor:
+    """Watch a model from inside the service that runs it.
+
+    Nothing is started, opened or written by the constructor. `record_*` never raises, never waits
+    for a disk or a network, and may be called from threads, coroutines and signal handlers. Use
+    as `with Monitor(...) as monitor:` or call `close`.
+
+    Args:
+        reference: What the model was trained on, or one reference a model version. Without one
+            everything but drift works.
+        store: Where everything is kept. `close` closes it.
+        model: The model's name.
+        model_version: The version this process serves.
+        detectors: Drift detectors, or functions `(reference, current) -> DriftResult`.
+        collectors: Collectors, or functions `(window) -> metrics`; they replace the default ones.
+        rules: Functions `(metrics) -> findings`; they replace the default ones, but a fault of
+            the monitoring itself always alerts.
+        notifiers: Notifiers, or functions `(alert) -> None`.
+        window: How far back a cycle looks, a multiple of a minute.
+        every: The time between cycles once `start` was called.
+        capture: How records are taken in.
+        drift: When evidence of drift becomes a verdict.
+        alerts: How alerts are told.
+        clock: Gives the time, timezone-aware.
+
+    Raises:
+        ConfigurationError: An argument cannot be right; the message names it and the remedy.
+        StoreError: The store's path cannot be used.
+    """
+
+    def __init__(
+        self,
+        reference: Reference | Mapping[str, Reference] | None = None,
+        *,
+        store: MetricStore,
+        model: str = "model",
+        model_version: str = "",
+        detectors: Sequence[DriftDetector | Detect] | None = None,
+        collectors: Sequence[Collector | Collect] | None = None,
+        rules: Sequence[Rule] | None = None,
+        notifiers: Sequence[Notifier | Any] | None = None,
+        window: timedelta = timedelta(hours=24),
+        every: timedelta = timedelta(minutes=5),
+        capture: CaptureOptions = CaptureOptions(),  # noqa: B008  frozen
+        drift: DriftPolicy = DriftPolicy(),  # noqa: B008  frozen
+        alerts: AlertPolicy = AlertPolicy(),  # noqa: B008  frozen
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        assembly.check_arguments(
+            store=store,
+            model=model,
+            model_version=model_version,
+            window=window,
+            every=every,
+            capture=capture,
+            drift=drift,
+            alerts=alerts,
+            clock=clock,
+        )
+        self.model = model
+        self.model_version = model_version
+        self.reference = reference
+        self._references = assembly.references(reference, model)
+        self._windows = partial(read_windows, store, model=model, references=self._references)
+        self._span = window
+        self._every = every
+        self._clock = clock
+        self._store = store
+        parts = assembly.build(
+            store=store,
+            model=model,
+            model_version=model_version,
+            references=self._references,
+            detectors=detectors,
+            collectors=collectors,
+            rules=rules,
+            notifiers=notifiers,
+            capture=capture,
+            drift=drift,
+            alerts=alerts,
+            clock=clock,
+        )
+        self._parts = parts
+        self._last_cycle: datetime | None = None
+        self._last_error = ""
+        self._closed = False
+        self._background = Background(self._ingest_turn, self._cycle_turn, every)
+
+    # The hot path
+
+    def record_prediction(
+        self,
+        features: Any,
+        prediction: Any,
+        *,
+        probability: Any = None,
+        request_id: Any = None,
+        model_version: str | None = None,
+        latency_ms: float | None = None,
+        outcome: Any = None,
+        error: str | None = None,
+        segment: str | None = None,
+        timestamp: datetime | None = None,
+    ) -> str:
+        """Take in one prediction; return its request id.
+
+        Args:
+            features: A mapping of name to value, a sequence in the order of
+                `reference.features`, or a row of a DataFrame.
+            prediction: What was served: a label or a number. For a binary task a float in [0, 1]
+                is the probability of the positive class.
+            probability: The probability that goes with a label: of the positive class, or for
+                multiclass of each class (a mapping, or a sequence in the order of the classes).
+            request_id: The caller's own id; one is made when there is none. An id that comes
+                again is counted "duplicate" and changes nothing.
+            model_version: Another version than the monitor's own.
+            latency_ms: How long the prediction took, in milliseconds.
+            outcome: The truth, where it is known at once.
+            error: What went wrong, when it did.
+            segment: A part of the traffic, kept with the row.
+            timestamp: When it was served, timezone-aware; now when not said.
+        """
+        version = self.model_version if model_version is None else model_version
+        known_as = self._parts.recorder.prediction(
+            features,
+            prediction,
+            probability,
+            request_id,
+            self.model,
+            version,
+            latency_ms,
+            error,
+            segment,
+            timestamp,
+        )
+        if outcome is not None:
+            self._parts.recorder.outcome(known_as, outcome, self.model, timestamp)
+        return known_as
+
+    def record_outcome(
+        self, request_id: Any, outcome: Any, *, timestamp: datetime | None = None
+    ) -> None:
+        """Take in the truth about a prediction, before or after it, now or months later.
+
+        The later of two outcomes stands.
+        """
+        self._parts.recorder.outcome(request_id, outcome, self.model, timestamp)
+
+    def observe(
+        self,
+        features: Any,
+        *,
+        request_id: Any = None,
+        model_version: str | None = None,
+        segment: str | None = None,
+    ) -> Observation:
+        """Return a context manager that records one prediction with its latency and error."""
+        return Observation(
+            self.record_prediction,
+            features,
+            request_id,
+            model_version=model_version,
+            segment=segment,
+        )
+
+    def record_batch(
+        self,
+        frame: Any,
+        predictions: Iterable[Any],
+        *,
+        probabilities: Iterable[Any] | None = None,
+        request_ids: Iterable[Any] | None = None,
+        model_version: str | None = None,
+        timestamp: datetime | None = None,
+    ) -> list[str]:
+        """Take in the predictions of a batch-scoring job; return their request ids.
+
+        Args:
+            frame: The features: a DataFrame, or a mapping of arrays, one column a feature.
+            predictions: What was served, one a row.
+            probabilities: As for `record_prediction`, one a row.
+            request_ids: The caller's own ids, one a row.
+            model_version: Another version than the monitor's own.
+            timestamp: When the batch was served; now when not said.
+
+        Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
+        """
+        columns = (frame, predictions, probabilities, request_ids)
+        rows = assembly.read_rows(assembly.batch_rows, columns, self._parts.recorder)
+        return [
+            self.record_prediction(
+                features,
+                prediction,
+                probability=probability,
+                request_id=request_id,
+                model_version=model_version,
+                timestamp=timestamp,
+            )
+            for features, prediction, probability, request_id in rows
+        ]
+
+    def record_outcomes(
+        self,
+        request_ids: Iterable[Any],
+        outcomes: Iterable[Any],
+        *,
+        timestamp: datetime | None = None,
+    ) -> None:
+        """Take in the truth about many predictions, one outcome an id."""
+        columns = (request_ids, outcomes)
+        rows = assembly.read_rows(assembly.aligned, columns, self._parts.recorder)
+        for request_id, outcome in rows:
+            self.record_outcome(request_id, outcome, timestamp=timestamp)
+
+    # Counts made elsewhere
+
+    def record_profile(
+        self,
+        profile: Profile,
+        start: datetime,
+        end: datetime,
+        *,
+        model_version: str | None = None,
+        source: str = "profile",
+    ) -> None:
+        """Store counts made elsewhere (by SQL or Spark, say) over `[start, end)`, at once.
+
+        The same counts of the same span and source are stored once, however often they are
+        handed over.
+
+        Raises:
+            ConfigurationError: The span is empty or has no timezone.
+            GridMismatchError: The profile was not counted on this version's reference.
+            StoreError: The store cannot be written.
+        """
+        version = self.model_version if model_version is None else model_version
+        batch = assembly.profile_batch(
+            profile,
+            start,
+            end,
+            model=self.model,
+            model_version=version,
+            reference=self._references(version),
+            source=source,
+        )
+        self._store.write(batch)
+
+    # Windows and cycles
+
+    def window(
+        self, since: datetime, until: datetime, *, model_version: str | None = None
+    ) -> Window:
+        """Return the stored traffic of `[since, until)`.
+
+        Raises:
+            ConfigurationError: The span is empty or has no timezone.
+            StoreError: The store cannot be read.
+        """
+        assembly.check_span("window", since, until)
+        version = self.model_version if model_version is None else model_version
+        return self._windows(model_version=version, since=since, until=until)[0]
+
+    def run_cycle(self) -> CycleReport:
+        """Ingest what was recorded, judge the last `window`, tell what has changed; return it all.
+
+        A spool that cannot be written or read is a fault in the report; what has reached the
+        store is judged.
+
+        Raises:
+            StoreError: The store cannot be read or written; what was recorded waits in the spool.
+            SpoolError: The spool is in the memory of another process.
+        """
+        recorder, ingest = self._parts.recorder, self._parts.ingest
+        written = recorder.flush(None)
+        with suppress(SpoolError):  # ingest notes it in its health
+            ingest.run()
+        capture = None if written else Fault("capture", recorder.stats.last_error)
+        health = {"capture": capture} | ingest.take_health()
+        now = self._clock()
+        until = pane_start(now) + SPAN
+        since = until - self._span
+        windows = self._windows(model_version=self.model_version, since=since, until=until)
+        report = self._parts.cycle.run(windows, now, health)
+        self._last_cycle = now
+        return report
+
+    # Running, stopping, and how it goes
+
+    def start(self) -> None:
+        """Ingest and run cycles in a background thread of this process."""
+        self._background.start()
+
+    def flush(self, timeout: float | None = None, *, ingest: bool = False) -> bool:
+        """Return True when everything recorded so far is safe.
+
+        That is: in the spool, or with `ingest` (and always with a memory spool) in the store.
+        False when `timeout` seconds were not enough, or the store could not be written.
+        """
+        done = self._parts.recorder.flush(timeout)
+        if ingest or self._parts.in_memory:
+            return self._ingest() and done
+        return done
+
+    def _ingest(self) -> bool:
+        try:
+            self._parts.ingest.run()
+        except MLWatchError as error:
+            self._last_error = explain(error)
+            return False
+        return True
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Stop, flush and let go of everything; idempotent. True when all was stored."""
+        if self._closed:
+            return True
+        self._closed = True
+        stopped = self._background.stop(timeout)
+        done = self._parts.recorder.close(timeout)
+        self._parts.spool.close()  # before, so that ingest may remove the last segment
+        done = self._ingest() and done
+        self._store.close()
+        return stopped and done
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def status(self) -> Status:
+        """Return how the monitor itself does, over all processes that share the store."""
+        return measure(
+            self._parts.recorder,
+            self._parts.spool,
+            self._store,
+            model=self.model,
+            now=self._clock(),
+            last_cycle=self._last_cycle,
+            last_error=self._last_error or self._background.last_error,
+            running=self._background.running,
+        )
+
+    def _ingest_turn(self) -> None:
+        """Ingest, unless another worker does this second."""
+        self._parts.recorder.flush(1.0)
+        now = self._clock()
+        if self._store.claim(join_key("ingest", self.model), now, timedelta(seconds=1)):
+            self._parts.ingest.run()
+
+    def _cycle_turn(self) -> None:
+        """Run a cycle, unless another worker does this time."""
+        # A little less than `every`: a clock that is set back a moment must not cost a cycle.
+        if self._store.claim(join_key("cycle", self.model), self._clock(), self._every * 0.9):
+            self.run_cycle()

@@ -1,0 +1,252 @@
+"""Where values fall: the cells of one feature, cut once on the reference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch.errors import DataError
+from mlwatch.profile.values import Values, as_points, category, kinds, listed, numbers
+
+POINTS = 255
+"""Most points of a numeric grid (equi-mass quantiles of the reference)."""
+
+VOCABULARY = 1000
+"""Most categories of a categorical grid; the rest is pooled."""
+
+_POOLED_SHARE = 0.01
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class NumericGrid:
+    """A cell for each point and each gap between points: gap, point, gap, ..., point, gap.
+
+    Up to `POINTS` distinct values all are points and every rank statistic is exact; beyond, the
+    points are equi-mass quantiles (type 1, so that they are values of the reference) and ALL
+    reference rows are counted into the cells, which brackets the statistic.
+
+    A point cell is the right-open interval from the point to the next number of the dtype, so
+    that `numpy.searchsorted(side="right")` and SQL's `width_bucket` on the edges count alike.
+
+    Args:
+        points: Sorted and distinct, of the reference's own dtype (float64, float32 or int64),
+            shape (m,). Values are cast to that dtype before they are placed.
+        mass: Reference rows in each cell, shape (2m + 1,).
+        time: The values are times, in microseconds since the epoch.
+    """
+
+    points: NDArray[Any]
+    mass: Counts
+    time: bool = False
+
+    kind = "numeric"
+
+    @classmethod
+    def fit(cls, values: Values, *, time: bool = False, points: int = POINTS) -> NumericGrid:
+        """Cut a grid on reference values; what is not a finite number is left out."""
+        found, codes = numbers(values, time=time)
+        finite = found[codes == 0]
+        finite = np.sort(finite if finite.dtype.kind in "fi" else finite.astype(np.float64))
+        distinct = np.unique(finite)
+        if len(distinct) > points:
+            ranks = np.ceil(np.arange(1, points + 1) / (points + 1) * len(finite)).astype(int) - 1
+            distinct = np.unique(finite[ranks])
+        empty = cls(distinct, np.zeros(2 * len(distinct) + 1, np.int64), time)
+        cells = empty.locate(values)
+        return cls(distinct, np.bincount(cells[cells >= 0], minlength=empty.size), time)
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return 2 * len(self.points) + 1
+
+    @property
+    def edges(self) -> NDArray[Any]:
+        """Each point and the next number of the dtype after it, shape (2m,).
+
+        The cell of x is `numpy.searchsorted(edges, x, side="right")`, or SQL's `width_bucket`.
+        """
+        points = self.points
+        if points.dtype == np.int64:
+            after = points + (points < np.iinfo(np.int64).max)
+        else:
+            with np.errstate(over="ignore"):
+                after = np.nextafter(points, np.array(np.inf, points.dtype))
+        return np.column_stack([points, after]).ravel()
+
+    def locate(self, values: Values) -> Counts:
+        """Return the cell of each value, or the negative code of the count it belongs to."""
+        found, codes = numbers(values, time=self.time)
+        points = self.points
+        found, held = as_points(found, points.dtype)
+        below = np.searchsorted(points, found, side="right")
+        if len(points):
+            on_point = (below > 0) & (points[below - 1] == found) & held
+            below = 2 * below - on_point
+        return np.where(codes == 0, below, codes)
+
+    def coarse(self, k: int) -> NDArray[np.intp]:
+        """Return which of at most `k` cells of about equal reference mass each cell joins."""
+        total = self.mass.sum()
+        if total == 0:
+            return np.zeros(self.size, np.intp)
+        middle = np.cumsum(self.mass) - self.mass / 2
+        joined = np.minimum((middle / total * k).astype(int), k - 1)
+        return np.unique(joined, return_inverse=True)[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of what the cells are; counts of another fingerprint must not be added."""
+        return _digest(self.to_plain())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the grid as JSON-able values; `grid_from_plain` reads them bit for bit."""
+        return {
+            "kind": self.kind,
+            "dtype": str(self.points.dtype),
+            "time": self.time,
+            "points": self.points.tolist(),
+            "mass": self.mass.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalGrid:
+    """A cell for each category of the vocabulary, and a last one for everything else.
+
+    Args:
+        categories: The vocabulary, most frequent first: texts, numbers or booleans.
+        mass: Reference rows in each cell, shape (k + 1,). The last counts rows of categories that
+            were too rare for the vocabulary.
+    """
+
+    categories: tuple[Hashable, ...]
+    mass: Counts
+
+    kind = "categorical"
+
+    @classmethod
+    def fit(
+        cls, values: Values, *, min_count: int = 10, vocabulary: int = VOCABULARY
+    ) -> CategoricalGrid:
+        """Choose the vocabulary from reference values and count them.
+
+        Categories seen fewer than `min_count` times are pooled and never written down. Where
+        more than 1% of the rows are pooled, the vocabulary is chosen on one half of the rows and
+        counted on the other: counted on the rows it was chosen on, the pooled cell would be too
+        small and every window would seem to hold too much of it.
+        """
+        found = [category(value)[0] for value in values if category(value)[1] == 0]
+        categories, pooled = _vocabulary(found, min_count, vocabulary)
+        if pooled > _POOLED_SHARE * len(found):
+            shuffled = np.random.default_rng(0).permutation(len(found))
+            half = len(found) // 2
+            categories, _ = _vocabulary([found[i] for i in shuffled[:half]], min_count, vocabulary)
+            found = [found[i] for i in shuffled[half:]]
+        empty = cls(categories, np.zeros(len(categories) + 1, np.int64))
+        return cls(categories, np.bincount(empty.locate(found), minlength=empty.size))
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return len(self.categories) + 1
+
+    @cached_property
+    def _index(self) -> dict[Hashable, int]:
+        return {name: index for index, name in enumerate(self.categories)}
+
+    def locate(self, values: Values) -> Counts:
+        """Return the cell of each value, or the negative code of the count it belongs to."""
+        index, other = self._index, len(self.categories)
+        if isinstance(values, np.ndarray) and values.dtype.kind != "M":
+            values = values.tolist()
+        pairs = map(category, values)
+        return np.array([code or index.get(name, other) for name, code in pairs], dtype=np.int64)
+
+    def coarse(self, k: int) -> NDArray[np.intp]:
+        """Return for each cell which of at most `k` cells it joins: the rarest share the last."""
+        cells = np.arange(self.size)
+        if self.size <= k:
+            return cells
+        rank = np.empty(self.size, np.intp)
+        rank[np.argsort(-self.mass[:-1], kind="stable")] = cells[:-1]
+        rank[-1] = k - 1
+        return np.minimum(rank, k - 1)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of what the cells are; counts of another fingerprint must not be added."""
+        return _digest(self.to_plain())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the grid as JSON-able values; `grid_from_plain` reads them bit for bit."""
+        return {
+            "kind": self.kind,
+            "categories": list(self.categories),
+            "mass": self.mass.tolist(),
+        }
+
+
+Grid = NumericGrid | CategoricalGrid
+
+
+def fit_grid(name: str, column: Any, *, min_count: int = 10) -> Grid:
+    """Cut the grid of one column by its kind.
+
+    Numbers and times become numeric grids; texts, booleans, pandas categories and mixtures
+    become categorical ones.
+
+    Raises:
+        DataError: The column holds values that cannot be compared, such as lists.
+    """
+    values = listed(column)
+    if isinstance(values, np.ndarray) and values.dtype.kind != "b":
+        return NumericGrid.fit(values, time=values.dtype.kind == "M")
+    found = {"category"} if isinstance(values, np.ndarray) else kinds(values)
+    if "other" in found:
+        odd = next(value for value in values if kinds([value]) == {"other"})
+        raise DataError(
+            f"feature {name!r} holds values of type {type(odd).__name__}, which cannot be counted: "
+            "leave the column out, or turn it into numbers, texts, booleans or times"
+        )
+    is_category_dtype = type(getattr(column, "dtype", None)).__name__ == "CategoricalDtype"
+    if not is_category_dtype and found <= {"number"}:
+        return NumericGrid.fit(values)
+    if not is_category_dtype and found == {"time"}:
+        return NumericGrid.fit(values, time=True)
+    return CategoricalGrid.fit(values, min_count=min_count)
+
+
+def grid_from_plain(plain: Mapping[str, Any]) -> Grid:
+    """Read what `to_plain` gave."""
+    mass = np.array(plain["mass"], dtype=np.int64)
+    if plain["kind"] == "numeric":
+        points = np.array(plain["points"], dtype=np.dtype(plain["dtype"]))
+        return NumericGrid(points, mass, bool(plain["time"]))
+    return CategoricalGrid(tuple(plain["categories"]), mass)
+
+
+def _vocabulary(
+    found: Sequence[Hashable], min_count: int, most: int
+) -> tuple[tuple[Hashable, ...], int]:
+    """Return the categories that are frequent enough, and how many rows are of others."""
+    counts: dict[Hashable, int] = {}
+    for name in found:
+        counts[name] = counts.get(name, 0) + 1
+    frequent = [name for name, count in counts.items() if count >= min_count]
+    frequent.sort(key=lambda name: (-counts[name], str(name)))
+    chosen = tuple(frequent[:most])
+    return chosen, len(found) - sum(counts[name] for name in chosen)
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()[:16]

@@ -1,0 +1,133 @@
+"""The four protocols: all that a part of mlwatch has to be. Parts do not inherit from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
+
+from mlwatch.profile import Distribution
+from mlwatch.records import Alert, Batch, DriftResult, Fault, Metric, Receipt, Table
+from mlwatch.window import Window
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """A window in, metrics out (and drift results, from one that judges drift).
+
+    `collect` reads the window and returns metrics; it keeps nothing from window to window and
+    changes nothing. What it cannot measure it returns with `value=None` and `why`, never as 0.
+    What it raises is caught by the cycle and becomes a fault; the other collectors still run.
+
+    A collector may also have `tally(rows) -> Mapping[str, int]`, called at ingest with the new
+    predictions of one pane. Its counts are added to the pane and read back with
+    `window.tally(collector.name)`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name faults and tallies go by."""
+        ...
+
+    def collect(self, window: Window) -> Iterable[Metric | DriftResult | Fault]:
+        """Return the metrics of `window`."""
+        ...
+
+
+@runtime_checkable
+class DriftDetector(Protocol):
+    """Two distributions of one feature in, the evidence out.
+
+    `detect` returns None when the detector is not for this kind of feature. It leaves `drifted`
+    at None: the drift collector judges by one policy. A detector that sets `drifted` is taken at
+    its word. `effect` is a share of traffic between 0 and 1. With `current.n == 0` it returns a
+    result without a statistic and says why.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name results go by."""
+        ...
+
+    def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
+        """Return the evidence that `current` differs from `reference`."""
+        ...
+
+
+@runtime_checkable
+class MetricStore(Protocol):
+    """Where everything is kept.
+
+    Every row has a key. Rows replace the row of their key; rows of `Table.panes` are added:
+    reading gives one row a key, the sum of all written, and keys whose sum is empty are not
+    given. NaN, infinities, None and missing values come back as they went in.
+    """
+
+    def write(self, batch: Batch) -> None:
+        """Write the rows of `batch`, all or none, or nothing when its id was written before.
+
+        Raises:
+            ConflictError: A revision in `batch.expects` no longer holds.
+            StoreError: The store cannot be written.
+        """
+        ...
+
+    def read(
+        self,
+        table: Table,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        keys: Collection[str] | None = None,
+        model: str | None = None,
+        model_version: str | None = None,
+    ) -> Iterator[Any]:
+        """Return rows with `since <= time < until`, of these keys and this model, by time.
+
+        Rows are instances of the table's record type, ordered by time and then by key.
+        """
+        ...
+
+    def claim(self, key: str, now: datetime, ttl: timedelta) -> bool:
+        """Take the lease `key` until `now + ttl`; False while another claim of it runs.
+
+        A lease only saves double work. Correctness rests on `Batch.expects`.
+        """
+        ...
+
+    def prune(self, before: Mapping[Table, datetime]) -> int:
+        """Remove rows older than the time given for their table; return how many."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Deliver one alert.
+
+    `notify` returns when the receiver has accepted the alert and raises `NotificationError`
+    otherwise. It is called once for each transition ("firing", "resolved") of an alert, and once
+    more only when a process died between the acceptance and the note of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name deliveries go by."""
+        ...
+
+    def notify(self, alert: Alert) -> Receipt | None:
+        """Deliver `alert`.
+
+        Raises:
+            NotificationError: It was not delivered; `retry_after` and `permanent` say what next.
+        """
+        ...
+
+
+def part_name(part: object) -> str:
+    """Return the name of a part, or of the plain function that stands for one."""
+    named = getattr(part, "name", None) or getattr(part, "__name__", None)
+    return str(named or type(part).__name__)

@@ -1,0 +1,58 @@
+"""What flows through mlwatch: frozen records, and the policies that group its options."""
+
+from mlwatch.records.cycle import CycleReport
+from mlwatch.records.events import Outcome, Pending, Prediction
+from mlwatch.records.keys import file_name, join_key, split_key
+from mlwatch.records.policies import AlertPolicy, CaptureOptions, DriftPolicy, Retention
+from mlwatch.records.results import (
+    Alert,
+    Delivery,
+    DriftResult,
+    Fault,
+    Metric,
+    Receipt,
+    Severity,
+)
+from mlwatch.records.storage import (
+    RECORD_TYPES,
+    Batch,
+    Pane,
+    Progress,
+    Record,
+    State,
+    Table,
+    Tallies,
+    Tally,
+    add_tallies,
+)
+
+__all__ = [
+    "RECORD_TYPES",
+    "Alert",
+    "AlertPolicy",
+    "Batch",
+    "CaptureOptions",
+    "CycleReport",
+    "Delivery",
+    "DriftPolicy",
+    "DriftResult",
+    "Fault",
+    "Metric",
+    "Outcome",
+    "Pane",
+    "Pending",
+    "Prediction",
+    "Progress",
+    "Receipt",
+    "Record",
+    "Retention",
+    "Severity",
+    "State",
+    "Table",
+    "Tallies",
+    "Tally",
+    "add_tallies",
+    "file_name",
+    "join_key",
+    "split_key",
+]

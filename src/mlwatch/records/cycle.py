@@ -1,0 +1,94 @@
+"""The report of one cycle."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mlwatch.records.results import Alert, DriftResult, Fault, Metric
+from mlwatch.records.table import render
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """What one cycle found: metrics, drift results, alerts that changed, and faults.
+
+    `print(report)` shows it as a table; `report["accuracy"]` is one metric of the monitor's own
+    model version.
+    """
+
+    model: str
+    model_version: str
+    since: datetime
+    time: datetime
+    metrics: tuple[Metric, ...] = ()
+    drift: tuple[DriftResult, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    def __getitem__(self, name: str) -> Metric:
+        """Return the metric `name` of this monitor's model version.
+
+        Raises:
+            KeyError: There is no such metric in this cycle; the message names near matches.
+        """
+        found = self.find(name)
+        if found:
+            own = [metric for metric in found if metric.model_version == self.model_version]
+            return (own or found)[0]
+        names = sorted({metric.name for metric in self.metrics})
+        near = difflib.get_close_matches(name, names, n=3) or names
+        raise KeyError(f"no metric {name!r} in this cycle; there is {', '.join(near) or 'none'}")
+
+    def find(self, name: str, **labels: str) -> tuple[Metric, ...]:
+        """Return every metric called `name` that has these labels."""
+        return tuple(
+            metric
+            for metric in self.metrics
+            if metric.name == name and labels.items() <= metric.labels.items()
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the metrics as a DataFrame, one row each."""
+        import pandas as pd
+
+        columns = ("name", "value", "low", "high", "n", "labels", "verdict", "why", "model_version")
+        rows = [[getattr(metric, column) for column in columns] for metric in self.metrics]
+        return pd.DataFrame(rows, columns=list(columns))
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the cycle as one flat row: `name`, `name_low`, `name_high`; labels in brackets."""
+        row: dict[str, Any] = {
+            "model": self.model,
+            "model_version": self.model_version,
+            "since": self.since,
+            "time": self.time,
+        }
+        for metric in self.metrics:
+            row[(name := self._column(metric))] = metric.value
+            if metric.low is not None or metric.high is not None:
+                row[f"{name}_low"], row[f"{name}_high"] = metric.low, metric.high
+        return row | {"alerts": len(self.alerts), "faults": len(self.faults)}
+
+    def _column(self, metric: Metric) -> str:
+        labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
+        if metric.model_version != self.model_version:
+            labels.append(f"model_version={metric.model_version}")
+        return f"{metric.name}[{','.join(labels)}]" if labels else metric.name
+
+    def __str__(self) -> str:
+        return render(
+            model=self.model,
+            model_version=self.model_version,
+            since=self.since,
+            time=self.time,
+            metrics=self.metrics,
+            drift=self.drift,
+            alerts=self.alerts,
+            faults=self.faults,
+        )

@@ -1,0 +1,306 @@
+"""What normal looks like: the counts of the data a model was trained on, in one small file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from mlwatch.errors import ConfigurationError, DataError, ReferenceFileError
+from mlwatch.profile import Distribution, Profile, fit_grid, grid_from_plain
+from mlwatch.profile.values import require_column
+from mlwatch.records import Tallies
+from mlwatch.scoring import Scoring, fit_scoring
+
+FORMAT = "mlwatch-reference"
+VERSION = 1
+
+
+class _Rows(Protocol):
+    """What `from_window` needs of a window."""
+
+    def frame(self) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The counts of what a model was trained on; no raw rows.
+
+    Args:
+        profile: The features' distributions.
+        scoring: How predictions and outcomes are read and counted.
+        tallies: The counts of the predictions and outcomes it was fitted with.
+        meta: Free notes, such as a model URI or a run id. A "model" in it must be the monitor's.
+    """
+
+    profile: Profile
+    scoring: Scoring = field(default_factory=Scoring.unknown)
+    tallies: Tallies = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        data: Any,
+        *,
+        predictions: Any = None,
+        outcomes: Any = None,
+        task: str | None = None,
+        classes: Sequence[Hashable] | None = None,
+        decision_threshold: float = 0.5,
+        min_count: int = 10,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Reference:
+        """Count the data a model was trained on.
+
+        Args:
+            data: A DataFrame, or a mapping of arrays of equal length: one column a feature.
+            predictions: What the model served for rows it had not been trained on, shape (m,):
+                for a binary task the probability of the positive class or the label, for
+                multiclass labels or probabilities of shape (m, number of classes), else numbers.
+                What scikit-learn's `predict_proba` gives is also taken for a binary task.
+            outcomes: The truth about the same rows, shape (m,).
+            task: "binary", "multiclass" or "regression"; inferred from the outcomes when not said:
+                two values are classes, so are more texts (or predictions of shape (m, classes)),
+                other numbers are a regression.
+            classes: The classes, the positive one last; sorted outcomes when not said.
+            decision_threshold: A binary score from here up is a positive prediction.
+            min_count: Categories seen fewer times are pooled, never written.
+            meta: Free notes kept in the file.
+
+        Raises:
+            ConfigurationError: An argument cannot be right.
+            DataError: The data cannot be counted; the message names the column.
+        """
+        if not 0 < decision_threshold < 1:
+            raise ConfigurationError(
+                f"decision_threshold={decision_threshold!r}: must lie between 0 and 1"
+            )
+        if min_count < 1:
+            raise ConfigurationError(f"min_count={min_count!r}: must be at least 1")
+        frame = _columns(data)
+        grids = {name: fit_grid(name, frame[name], min_count=min_count) for name in frame}
+        scoring, tallies = fit_scoring(predictions, outcomes, task, classes, decision_threshold)
+        # High-cardinality columns are counted on the rows their vocabulary was not chosen on,
+        # so a reference's own distribution is the grid's mass, not a second count of all rows.
+        rows = len(next(iter(frame.values())))
+        found = {name: _own(name, grid, frame[name]) for name, grid in grids.items()}
+        return cls(Profile(rows, found), scoring, tallies, dict(meta or {}))
+
+    @classmethod
+    def from_window(cls, window: _Rows, **options: Any) -> Reference:
+        """Make a reference of the rows of past traffic, such as `monitor.window(since, until)`.
+
+        Args:
+            window: The window; its rows must still be kept.
+            **options: As for `fit`, without predictions and outcomes.
+
+        Raises:
+            DataError: The window holds no rows.
+        """
+        frame = window.frame()
+        if not len(frame):
+            raise DataError("the window holds no rows: choose one whose rows are still kept")
+        served = frame[~frame["prediction"].isna()]
+        known = served[~served["outcome"].isna()]
+        features = frame.drop(columns=[name for name in frame if not name.startswith("feature/")])
+        features.columns = [name.removeprefix("feature/") for name in features]
+        if len(known):
+            shares = known["probability"].tolist()
+            scored = all(isinstance(share, float) and 0 <= share <= 1 for share in shares)
+            predictions = shares if scored else known["prediction"]
+            options |= {"predictions": predictions, "outcomes": known["outcome"]}
+        return cls.fit(features, **options)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features' names, in the order of the data."""
+        return tuple(self.profile.distributions)
+
+    @property
+    def task(self) -> str:
+        """Return the task, or "" when there were no outcomes."""
+        return self.scoring.task
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the reference; panes counted under another are never mixed with its own."""
+        return hashlib.sha256(msgspec.json.encode(self._body())).hexdigest()[:16]
+
+    def distribution(self, name: str) -> Distribution:
+        """Return the distribution of one feature.
+
+        Raises:
+            DataError: There is no such feature.
+        """
+        return self.profile.distribution(name)
+
+    def count(self, frame: Any) -> Profile:
+        """Count a DataFrame, or a mapping of arrays of equal length, on the reference's grids.
+
+        Raises:
+            DataError: A column is missing, or the columns are of unequal length.
+        """
+        return Profile.count(self.profile.grids, frame)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the reference as one JSON file, at once or not at all.
+
+        Raises:
+            ReferenceFileError: The file cannot be written.
+        """
+        target = Path(path)
+        try:
+            body = self._body() | {"meta": dict(self.meta), "fingerprint": self.fingerprint}
+            text = msgspec.json.format(msgspec.json.encode(body), indent=1)
+            partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+            try:
+                partial.write_bytes(text)
+                partial.replace(target)
+            finally:
+                with suppress(OSError):
+                    partial.unlink()
+        except (OSError, TypeError, ValueError) as error:
+            raise ReferenceFileError(f"cannot write the reference {target}: {error}") from error
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, features: Collection[str] | None = None
+    ) -> Reference:
+        """Read a reference file.
+
+        Args:
+            path: The file that `save` wrote.
+            features: The features the service sends; a reference of others is refused.
+
+        Raises:
+            ReferenceFileError: The file cannot be read, is not a reference, was changed, comes
+                from a newer mlwatch, or is of other features.
+        """
+        body = _read(Path(path))
+        try:
+            reference = cls._from_body(body)
+            fingerprint = reference.fingerprint
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise ReferenceFileError(
+                f"{path}: a reference of version {VERSION} that lacks or garbles a part "
+                f"({type(error).__name__}: {error}): save it again with Reference.fit(...).save"
+            ) from error
+        if fingerprint != body.get("fingerprint"):
+            raise ReferenceFileError(
+                f"{path}: the content does not match its fingerprint, so it was changed after it "
+                "was saved: save it again with Reference.fit(...).save"
+            )
+        if features is not None and set(features) != set(reference.features):
+            lacks = sorted(set(features) - set(reference.features))
+            extra = sorted(set(reference.features) - set(features))
+            raise ReferenceFileError(
+                f"{path} is a reference of other features: it lacks {lacks} and has {extra} "
+                "beyond those asked for: load the file that was saved with this model"
+            )
+        return reference
+
+    def _body(self) -> dict[str, Any]:
+        scoring = self.scoring
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "rows": self.profile.rows,
+            "features": [
+                {
+                    "name": name,
+                    "grid": found.grid.to_plain(),
+                    "counts": found.to_tally(),
+                }
+                for name, found in self.profile.distributions.items()
+            ],
+            "scoring": {
+                "task": scoring.task,
+                "classes": list(scoring.classes),
+                "threshold": scoring.threshold,
+                "grid": None if scoring.grid is None else scoring.grid.to_plain(),
+                "center": scoring.center,
+                "scale": scoring.scale,
+            },
+            "tallies": {name: dict(tally) for name, tally in self.tallies.items()},
+        }
+
+    @classmethod
+    def _from_body(cls, body: Mapping[str, Any]) -> Reference:
+        found = {}
+        for feature in body["features"]:
+            grid = grid_from_plain(feature["grid"])
+            name = feature["name"]
+            found[name] = Distribution.from_tally(name, grid, feature["counts"])
+        plain = dict(body["scoring"])
+        score_grid = None if plain["grid"] is None else grid_from_plain(plain["grid"])
+        scoring = Scoring(**plain | {"grid": score_grid, "classes": tuple(plain["classes"])})
+        return cls(Profile(body["rows"], found), scoring, body["tallies"], dict(body["meta"]))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise ReferenceFileError(
+            f"cannot read the reference {path}: {error.strerror or error}: "
+            "save one with Reference.fit(...).save where the model is trained"
+        ) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ReferenceFileError(f"{path} is not a reference of mlwatch: {error}") from error
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise ReferenceFileError(f'{path} is not a reference of mlwatch: no "format": "{FORMAT}"')
+    if body.get("version") != VERSION:
+        raise ReferenceFileError(
+            f"{path} has format version {body.get('version')!r} and this mlwatch reads {VERSION}: "
+            "upgrade mlwatch, or save the reference again with this one"
+        )
+    return body
+
+
+def _columns(data: Any) -> dict[str, Any]:
+    if not hasattr(data, "keys") or not hasattr(data, "__getitem__"):
+        raise DataError(
+            f"data of type {type(data).__name__}: give a DataFrame or a mapping of name to array"
+        )
+    names = list(data.keys())
+    odd = [name for name in names if not isinstance(name, str)]
+    if odd:
+        raise DataError(f"column name {odd[0]!r} is not a text: rename the columns")
+    if len(set(names)) < len(names):
+        raise DataError("two columns have the same name: rename one")
+    if "prediction" in names:
+        raise DataError(
+            'a column "prediction": the model\'s own predictions go by this name, so that the two '
+            "would be taken for each other: rename the column"
+        )
+    frame = {name: data[name] for name in names}
+    for name, column in frame.items():
+        require_column(name, column)
+    lengths = {name: len(column) for name, column in frame.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"columns of unequal length: {lengths}")
+    if not frame or not next(iter(lengths.values())):
+        raise DataError("data without rows or columns: a reference needs both")
+    return frame
+
+
+def _own(name: str, grid: Any, column: Any) -> Distribution:
+    counted = Distribution.count(name, grid, column)
+    return Distribution(
+        name,
+        grid,
+        grid.mass,
+        counted.missing,
+        counted.nan,
+        counted.positive_infinity,
+        counted.negative_infinity,
+        counted.wrong_kind,
+    )

@@ -1,0 +1,394 @@
+"""How a model's predictions and their outcomes become integers that add."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch.errors import ConfigurationError, DataError
+from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
+from mlwatch.profile.values import is_missing
+from mlwatch.records import Tally, join_key
+
+Score = float | list[float] | None
+Label = Hashable
+
+TASKS = ("binary", "multiclass", "regression")
+
+FIXED = 2.0**40
+"""Means are kept as sums of integers in units of 1 / FIXED, so that panes add exactly."""
+
+SMALLEST = 2.0**-52
+"""Probabilities are kept this far from 0 and 1 in the log loss (float64's epsilon)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How predictions of one task are read and counted.
+
+    Args:
+        task: "binary", "multiclass" or "regression"; "" when nothing is known of the model, and
+            each outcome then decides by its own type.
+        classes: For "binary" the negative and the positive class, for "multiclass" all of them.
+        threshold: A binary score from here up is a positive prediction.
+        grid: The cells scores are counted in, or None where there are no scores to count.
+        center: Regression targets and scores are kept as (value - center) / scale.
+        scale: A power of two near the spread of the outcomes.
+    """
+
+    task: str = ""
+    classes: tuple[Hashable, ...] = (0, 1)
+    threshold: float = 0.5
+    grid: NumericGrid | None = None
+    center: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def unknown(cls) -> Scoring:
+        """Return how predictions are counted without a reference: shares on a fixed grid."""
+        points = np.arange(1, 100) / 100
+        return cls(grid=NumericGrid(points, np.zeros(2 * len(points) + 1, np.int64)))
+
+    def read(self, prediction: Any, probability: Any = None) -> tuple[Score, Label]:
+        """Return the score and the label of what was served; None for what cannot be read."""
+        if self.task == "regression":
+            return _finite(prediction), None
+        if self.task == "multiclass":
+            return self._probabilities(probability), self.class_of(prediction)
+        if self.task == "" and not _is_share(prediction) and probability is None:
+            known = prediction if isinstance(prediction, str) else self.class_of(prediction)
+            return _finite(prediction), known
+        return self._read_binary(prediction, probability)
+
+    def _read_binary(self, prediction: Any, probability: Any) -> tuple[Score, Label]:
+        if probability is None and _is_share(prediction):
+            return prediction, self.classes[prediction >= self.threshold]
+        score: Score = None
+        if isinstance(probability, Mapping):
+            score = _finite(_of_class(probability, self.classes[1]))
+        elif isinstance(probability, Sequence) and len(probability) == 2:
+            score = _finite(probability[1])
+        else:
+            score = _finite(probability)
+        if score is not None and not 0 <= score <= 1:
+            score = None
+        text = self.task == "" and isinstance(prediction, str)
+        label = prediction if text else self.class_of(prediction)
+        if label is None and score is not None and _is_share(prediction):
+            label = self.classes[score >= self.threshold]
+        return score, label
+
+    def _probabilities(self, probability: Any) -> Score:
+        if isinstance(probability, Mapping):
+            probability = [_of_class(probability, name) or 0.0 for name in self.classes]
+        if not isinstance(probability, Sequence) or len(probability) != len(self.classes):
+            return None
+        found = [_finite(value) for value in probability]
+        return [value for value in found if value is not None] if None not in found else None
+
+    def class_of(self, value: Any) -> Label:
+        """Return which class a label or an outcome is, or None when it is none of them."""
+        try:
+            return next((name for name in self.classes if name == value), None)
+        except (TypeError, ValueError):
+            return None
+
+    def is_binary(self, names: Iterable[str]) -> bool:
+        """Return whether labels or outcomes, as tallies name them, are of two known classes."""
+        return self.task == "binary" or (
+            self.task == "" and set(names) <= {str(name) for name in self.classes}
+        )
+
+    def target(self, outcome: Any) -> Any:
+        """Return an outcome as it is counted: a class or a finite number; None for neither."""
+        if self.task == "regression":
+            return _finite(outcome)
+        if self.task:
+            return self.class_of(outcome)
+        if isinstance(outcome, str):
+            return outcome
+        known = self.class_of(outcome)
+        return _finite(outcome) if known is None else known
+
+    def tally_predictions(
+        self, scores: Sequence[Score], labels: Sequence[Label]
+    ) -> dict[str, Tally]:
+        """Return the tallies of predictions: where scores fall, their moments, the labels."""
+        plain = [score for score in scores if isinstance(score, int | float)]
+        tallies: dict[str, Tally] = {
+            "label": Counter(str(label) for label in labels if label is not None),
+            "moments": _moments([(score - self.center) / self.scale for score in plain]),
+        }
+        if not self.task:
+            plain = [score for score in plain if _is_share(score)]
+        if self.grid is not None and plain:
+            tallies["score"] = Distribution.count("score", self.grid, plain).to_tally()
+        return {name: tally for name, tally in tallies.items() if tally}
+
+    def tally_outcomes(
+        self, scores: Sequence[Score], labels: Sequence[Label], outcomes: Sequence[Any]
+    ) -> dict[str, Tally]:
+        """Return the tallies of predictions whose outcome is known, as `target` gave it."""
+        if self._is_regression(scores, labels, outcomes):
+            return self._tally_residuals(scores, outcomes)
+        pairs = [
+            join_key(label, outcome)
+            for label, outcome in zip(labels, outcomes, strict=True)
+            if label is not None
+        ]
+        tallies: dict[str, Tally] = {
+            "outcome": Counter(map(str, outcomes)),
+            "confusion": Counter(pairs),
+            "loss": _moments(self._losses(scores, outcomes)),
+        }
+        if self.grid is not None:
+            for name in self.classes:
+                chosen = [
+                    score
+                    for score, outcome in zip(scores, outcomes, strict=True)
+                    if outcome == name and isinstance(score, int | float)
+                ]
+                if chosen:
+                    given = Distribution.count("score", self.grid, chosen)
+                    tallies[f"given/{name}"] = given.to_tally()
+        return {name: tally for name, tally in tallies.items() if tally}
+
+    def _is_regression(
+        self, scores: Sequence[Score], labels: Sequence[Label], outcomes: Sequence[Any]
+    ) -> bool:
+        if self.task:
+            return self.task == "regression"
+        return any(
+            isinstance(outcome, float | int)
+            and not (outcome in (0, 1) and (label is not None or _is_share(score)))
+            for score, label, outcome in zip(scores, labels, outcomes, strict=True)
+        )
+
+    def _losses(self, scores: Sequence[Score], outcomes: Sequence[Any]) -> list[float]:
+        found = []
+        for score, outcome in zip(scores, outcomes, strict=True):
+            if isinstance(score, list):
+                truth = score[self.classes.index(outcome)] / (math.fsum(score) or 1.0)
+            elif score is not None and self._is_probability(score, outcome):
+                truth = score if outcome == self.classes[1] else 1 - score
+            else:
+                continue
+            found.append(-math.log(min(max(truth, SMALLEST), 1 - SMALLEST)))
+        return found
+
+    def _is_probability(self, score: float, outcome: Any) -> bool:
+        if self.task:
+            return self.task == "binary"
+        # Of a model nothing is known of, a served 0 or 1 is as likely a label.
+        return 0 < score < 1 and outcome in self.classes
+
+    def _tally_residuals(
+        self, scores: Sequence[Score], outcomes: Sequence[Any]
+    ) -> dict[str, Tally]:
+        pairs = [
+            ((score - self.center) / self.scale, (outcome - self.center) / self.scale)
+            for score, outcome in zip(scores, outcomes, strict=True)
+            if isinstance(score, int | float)
+        ]
+        served, true = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = _residual_terms(served - true, true)
+            usable = np.isfinite(np.array([*terms.values()]) * FIXED).all(axis=0)
+        sums = {name: fixed_sum(values[usable].tolist()) for name, values in terms.items()}
+        return {"residual": {"n": int(usable.sum())} | sums} if usable.any() else {}
+
+    def labels_grid(self, label_tally: Tally) -> CategoricalGrid:
+        """Return the classes as a categorical grid, with `label_tally` as its mass."""
+        mass = [label_tally.get(str(name), 0) for name in self.classes]
+        return CategoricalGrid(self.classes, np.array([*mass, 0], dtype=np.int64))
+
+
+def fixed_sum(values: Sequence[float]) -> int:
+    """Return the sum of values in integer units of 1 / FIXED, each rounded to the nearest unit."""
+    return sum(round(value * FIXED) for value in values)
+
+
+def _residual_terms(error: NDArray[Any], true: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    square = error * error
+    return {
+        "e": error,
+        "abs": np.abs(error),
+        "e2": square,
+        "e4": square * square,
+        "y": true,
+        "y2": true**2,
+        "y3": true**3,
+        "y4": true**4,
+        "e2y": square * true,
+        "e2y2": square * true**2,
+    }
+
+
+def _moments(values: Sequence[float]) -> dict[str, int]:
+    values = [value for value in values if math.isfinite(value * value * FIXED)]
+    if not values:
+        return {}
+    squares = [value * value for value in values]
+    return {"n": len(values), "sum": fixed_sum(values), "squares": fixed_sum(squares)}
+
+
+def _of_class(probability: Mapping[Any, Any], name: Hashable) -> Any:
+    """Return the probability of a class; the recorder keeps the keys of mappings as text."""
+    return probability.get(name, probability.get(str(name)))
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and 0.0 <= value <= 1.0
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def fit_scoring(
+    predictions: Any,
+    outcomes: Any,
+    task: str | None,
+    classes: Any,
+    threshold: float,
+) -> tuple[Scoring, dict[str, Tally]]:
+    """Return how to read what a model serves, and the tallies of what it served.
+
+    Raises:
+        ConfigurationError: The task or the classes cannot be right, or have to be said.
+        DataError: A prediction or an outcome cannot be read.
+    """
+    served, true = _plain_list("predictions", predictions), _plain_list("outcomes", outcomes)
+    if served and true and len(served) != len(true):
+        raise DataError(f"{len(served)} predictions and {len(true)} outcomes: give one a row")
+    _require_outcomes(true)
+    task = _chosen_task(task, served, true)
+    if not task:
+        return Scoring.unknown(), {}
+    scoring = Scoring(task, _chosen_classes(_plain_list("classes", classes), true, task), threshold)
+    targets = [scoring.target(value) for value in true]
+    if None in targets:
+        odd = true[targets.index(None)]
+        raise DataError(f"outcome {odd!r} {_unreadable(scoring)}")
+    pairs = [_read_served(scoring, value) for value in served]
+    if (None, None) in pairs:
+        odd = served[pairs.index((None, None))]
+        raise DataError(f"prediction {odd!r} {_unreadable(scoring)}")
+    scores, labels = [score for score, _ in pairs], [label for _, label in pairs]
+    if task == "regression":
+        center, scale = _spread(targets or scores)
+        scoring = replace(scoring, center=center, scale=scale)
+    plain = [score for score in scores if isinstance(score, float)]
+    if plain:
+        scoring = replace(scoring, grid=NumericGrid.fit(plain))
+    tallies = scoring.tally_predictions(scores, labels)
+    if served and true:
+        tallies |= scoring.tally_outcomes(scores, labels, targets)
+    return scoring, tallies
+
+
+def _plain_list(what: str, values: Any) -> list[Any]:
+    """Return an array, a Series, a DataFrame or a sequence as a list of Python values."""
+    if values is None:
+        return []
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    try:
+        found = list(values.tolist() if hasattr(values, "tolist") else values)
+    except TypeError as error:
+        raise DataError(f"{what}={values!r}: give one a row") from error
+    return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in found]
+
+
+def _require_outcomes(true: Sequence[Any]) -> None:
+    for value in true:
+        if is_missing(value) or (isinstance(value, float) and math.isnan(value)):
+            raise DataError("outcomes hold missing values: leave those rows out of both")
+        if not isinstance(value, Hashable):
+            raise DataError(f"outcome {value!r}: give one value a row")
+
+
+def _chosen_task(task: str | None, served: Sequence[Any], true: Sequence[Any]) -> str:
+    if task is not None and task not in TASKS:
+        raise ConfigurationError(f"task={task!r}: must be one of {', '.join(TASKS)}")
+    if served and not task and not true:
+        raise ConfigurationError(
+            f"predictions without outcomes: say task=, one of {', '.join(TASKS)}"
+        )
+    return task or _infer_task(true, rows_of_shares=any(isinstance(row, list) for row in served))
+
+
+def _infer_task(outcomes: Sequence[Any], *, rows_of_shares: bool) -> str:
+    """Return the task that outcomes speak of: two classes, more classes, or numbers."""
+    distinct = set(outcomes)
+    if not distinct:
+        return ""
+    if len(distinct) == 2 or distinct <= {0, 1}:
+        return "binary"
+    if rows_of_shares or all(isinstance(value, str | bool) for value in distinct):
+        return "multiclass"
+    return "regression"
+
+
+def _chosen_classes(given: list[Any], outcomes: Sequence[Any], task: str) -> tuple[Hashable, ...]:
+    if task == "regression":
+        return ()
+    classes = given or _found_classes(set(outcomes), task)
+    if task == "binary" and len(classes) != 2:
+        raise ConfigurationError(
+            f"a binary task with classes {classes!r}: name both with classes=(negative, positive), "
+            "or say task='multiclass'"
+        )
+    if min(len(set(classes)), len({*map(str, classes)})) < max(len(classes), 2):
+        raise ConfigurationError(
+            f"classes {classes!r}: name each class once with classes=(...), at least two, and no "
+            "two that print alike"
+        )
+    return tuple(classes)
+
+
+def _found_classes(distinct: set[Any], task: str) -> list[Any]:
+    if task == "binary" and distinct <= {0, 1}:
+        are_bool = distinct and all(isinstance(value, bool) for value in distinct)
+        return [False, True] if are_bool else [0, 1]
+    try:
+        return sorted(distinct)
+    except TypeError as error:
+        raise DataError("outcomes of mixed types: name the classes with classes=(...)") from error
+
+
+def _read_served(scoring: Scoring, value: Any) -> tuple[Score, Label]:
+    """Read a prediction as it comes from a batch; a row may be what `predict_proba` gives."""
+    if isinstance(value, list) and len(value) == len(scoring.classes):
+        if scoring.task == "binary":
+            return scoring.read(value[1])
+        return scoring.read(scoring.classes[int(np.argmax(value))], value)
+    return scoring.read(value)
+
+
+def _unreadable(scoring: Scoring) -> str:
+    kinds = f"classes {list(scoring.classes)!r}" if scoring.classes else "finite numbers"
+    return f"cannot be read for a {scoring.task} task with {kinds}"
+
+
+def _spread(values: Sequence[Any]) -> tuple[float, float]:
+    """Return a center and a power of two near the spread."""
+    if not values:
+        return 0.0, 1.0
+    numbers = np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        center, spread = float(np.mean(numbers)), float(np.std(numbers))
+    if not math.isfinite(center + spread):
+        raise DataError("outcomes too large to be squared: scale them down")
+    return center, 2.0 ** min(round(math.log2(spread or max(abs(center), 1.0))), 1023)

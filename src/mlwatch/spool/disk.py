@@ -1,0 +1,304 @@
+"""A spool on disk: a folder of segments, one writer each."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from mlwatch.errors import ConfigurationError, SpoolError
+from mlwatch.spool.frame import (
+    OPENING,
+    Encoded,
+    Frame,
+    SegmentId,
+    decode_frame,
+    encode_frame,
+    new_writer,
+    read_opening,
+    read_payload,
+    utc_now,
+)
+from mlwatch.spool.segment import OpenSegment
+
+_NAME = re.compile(r"(?P<writer>[0-9a-f]+)-(?P<segment>[0-9]{6,})\.seg")
+
+
+class DiskSpool:
+    """Segments in a folder. What was appended survives the death of the process.
+
+    Every process appends to a segment of its own, holding a lock on it (flock) by which others
+    see that it lives: the folder must be on a local file system. Nothing is made before the first
+    append.
+
+    Args:
+        path: The folder.
+        max_bytes: All segments together take no more; beyond, appending raises `SpoolError`.
+        durability: "process", or "disk" to survive a loss of power: each append waits for the disk.
+        segment_bytes: A segment that is larger is finished.
+        segment_age: A segment that is older is finished by the next append.
+        clock: Gives the time of a frame.
+        monotonic: Gives seconds for the age of a segment.
+
+    Raises:
+        ConfigurationError: The folder cannot be written, or made.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        max_bytes: int = 2**30,
+        durability: Literal["process", "disk"] = "process",
+        *,
+        segment_bytes: int = 64 * 2**20,
+        segment_age: timedelta = timedelta(hours=1),
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self._max_bytes = max_bytes
+        self._sync = durability == "disk"
+        # A fourth at most, so that segments finish, and can be removed, before the spool is full.
+        self._segment_bytes = min(segment_bytes, max_bytes // 4)
+        self._segment_age = segment_age.total_seconds()
+        self._clock = clock
+        self._monotonic = monotonic
+        _require_writable(self.path)
+        self._ends: dict[SegmentId, tuple[int, int]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go, in a forked child, of what belongs to the parent; takes no lock."""
+        open_segment = getattr(self, "_open", None)
+        if open_segment is not None:
+            open_segment.abandon()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._writer = new_writer()
+        self._opened = 0
+        self._open: OpenSegment | None = None
+        self._due = 0.0
+
+    @property
+    def writer(self) -> str:
+        """The name under which this process appends."""
+        return self._writer
+
+    @property
+    def bytes(self) -> int:
+        """The size of all segments, of every writer."""
+        return sum(size for _, size in self._files())
+
+    def append(
+        self,
+        records: Sequence[Encoded],
+        recorded: int,
+        dropped: Mapping[str, int],
+        noted: Mapping[str, int],
+    ) -> None:
+        """Append one frame to this process's own segment.
+
+        Raises:
+            SpoolError: The frame was not written; appending it again makes no duplicate.
+        """
+        if self._pid != os.getpid():  # a fork that ran no hook, as uWSGI's
+            self.forget()
+        with self._lock:
+            try:
+                segment = self._ready()
+                number = segment.frames + 1
+                frame = encode_frame(
+                    number,
+                    records,
+                    recorded=recorded,
+                    dropped=dropped,
+                    noted=noted,
+                    time=self._clock(),
+                )
+                self._require_room(len(frame))
+                segment.append(frame)
+            except OSError as error:
+                raise SpoolError(f"the spool {self.path} cannot be written: {error}") from error
+            except SpoolError:
+                self._finish()
+                raise
+
+    def segments(self) -> list[SegmentId]:
+        """Return all segments, those of other and of dead processes too, oldest first."""
+        matches = [_NAME.fullmatch(name) for name, _ in self._files()]
+        found = sorted(SegmentId(m["writer"], int(m["segment"])) for m in matches if m)
+        self._ends = {segment: self._ends[segment] for segment in found if segment in self._ends}
+        return found
+
+    def read(self, segment: SegmentId, after: int) -> Iterator[Frame]:
+        """Return the frames numbered above `after`, up to a torn or damaged end.
+
+        Raises:
+            SpoolError: The segment cannot be read, is foreign or newer than this library.
+        """
+        number, end = self._ends.get(segment, (0, 0))
+        if number > after:
+            number, end = 0, 0
+        with self._reading(segment, end) as file:
+            while file is not None and (payload := read_payload(file)) is not None:
+                number, end = number + 1, file.tell()
+                if number <= after:
+                    continue
+                try:
+                    frame = decode_frame(segment, payload)
+                except msgspec.DecodeError:
+                    return
+                yield frame
+                # Asked for the next: this one is done with, and need not be read over again.
+                self._ends[segment] = (number, end)
+
+    def finished(self, segment: SegmentId) -> bool:
+        """Whether nobody will append to the segment any more."""
+        if self._is_open(segment):
+            return False
+        with self._without_writer(segment) as dead:
+            return dead
+
+    def torn(self, segment: SegmentId) -> int:
+        """Return how many bytes at the end of a segment are no whole frame."""
+        with self._reading(segment, 0) as file:
+            if file is None:
+                return 0
+            end = file.tell()
+            while read_payload(file) is not None:
+                end = file.tell()
+            return file.seek(0, os.SEEK_END) - end
+
+    def remove(self, segment: SegmentId) -> None:
+        """Remove a finished segment; one that is gone already is no error.
+
+        Raises:
+            SpoolError: The segment is not finished, or cannot be removed.
+        """
+        path = self._file(segment)
+        with self._without_writer(segment) as dead:
+            if self._is_open(segment) or not dead:
+                raise SpoolError(f"{path} is still written to and cannot be removed")
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise SpoolError(f"{path} cannot be removed: {error}") from error
+
+    def close(self) -> None:
+        """Finish the open segment; a later append starts another."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._finish()
+
+    def _ready(self) -> OpenSegment:
+        """Return the segment to append to, a new one when it is time for that."""
+        if self._open is not None and self._is_done(self._open):
+            self._finish()
+        if self._open is None:
+            self._require_room(len(OPENING))
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._opened += 1
+            path = self._file(SegmentId(self._writer, self._opened))
+            self._open = OpenSegment(path, sync=self._sync)
+            self._due = self._monotonic() + self._segment_age
+        return self._open
+
+    def _is_done(self, segment: OpenSegment) -> bool:
+        aged = self._monotonic() >= self._due
+        return aged or segment.size >= self._segment_bytes or not segment.linked
+
+    def _finish(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _require_room(self, size: int) -> None:
+        if self.bytes + size > self._max_bytes:
+            raise SpoolError(
+                f"the spool {self.path} has reached {self._max_bytes:,} bytes; ingest it (run a "
+                "cycle), or raise CaptureOptions(max_spool_bytes=...)",
+                reason="spool_full",
+            )
+
+    def _is_open(self, segment: SegmentId) -> bool:
+        own = self._pid == os.getpid() and self._open is not None
+        return own and segment == SegmentId(self._writer, self._opened)
+
+    def _file(self, segment: SegmentId) -> Path:
+        return self.path / f"{segment.writer}-{segment.segment:06d}.seg"
+
+    def _files(self) -> Iterator[tuple[str, int]]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(".seg"):
+                        yield entry.name, entry.stat().st_size
+
+    @contextlib.contextmanager
+    def _without_writer(self, segment: SegmentId) -> Iterator[bool]:
+        """Say whether the writer let go of a segment, and keep any from taking it meanwhile."""
+        try:
+            descriptor = os.open(self._file(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            yield isinstance(error, FileNotFoundError)  # anything else: nobody can tell
+            return
+        try:
+            yield _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _reading(self, segment: SegmentId, at: int) -> Iterator[BinaryIO | None]:
+        """Open a segment at an offset, or behind its opening; None where it holds nothing."""
+        path = self._file(segment)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            yield None
+            return
+        except OSError as error:
+            raise SpoolError(f"{path} cannot be read: {error}") from error
+        with file:
+            if at:
+                file.seek(at)
+                yield file
+            else:
+                yield file if read_opening(file, str(path)) else None
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _require_writable(path: Path) -> None:
+    standing = next(folder for folder in (path, *path.parents) if _exists(folder))
+    if not standing.is_dir():
+        raise ConfigurationError(
+            f"the spool {path} cannot be a folder: {standing} is a file; name another in "
+            "CaptureOptions(spool=...)"
+        )
+    if not os.access(standing, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"the spool {path} cannot be written: no permission in {standing}; grant it, or name "
+            "another folder in CaptureOptions(spool=...)"
+        )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return False

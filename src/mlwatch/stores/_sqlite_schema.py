@@ -1,0 +1,190 @@
+"""The tables of a SQLite store: a column a field, so that people can query them by hand.
+
+Beside the encoding of all stores (see `_encoding`), a cell knows: a mapping, a tuple or a record
+is JSON text, so that `json_extract(features, '$.age')` works; in a column that may hold
+anything, a bool is "$true" or "$false", a list or mapping "$json:<JSON>", and an int beyond 64
+bits "$int:<digits>". A declared bool is 1 or 0. Numbers are numbers and text is text: a column
+that may hold anything has no type of its own, so that SQLite converts nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from mlwatch.errors import StoreError
+from mlwatch.records import RECORD_TYPES, Table
+from mlwatch.stores._encoding import Plain
+
+APPLICATION_ID = 0x6D6C7761  # "mlwa"
+VERSION = 1
+
+Cell = int | float | str | None
+
+_SQL_TYPES = {int: "INTEGER", float: "REAL", timedelta: "NUMERIC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, its SQL type ("" for none), and how a plain value becomes a cell."""
+
+    name: str
+    sql_type: str
+    to_cell: Callable[[Any], Cell]
+    from_cell: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one table, and the statements that need nothing but their names."""
+
+    table: Table
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> str:
+        """Return the columns' names for a statement."""
+        return ", ".join(f'"{column.name}"' for column in self.columns)
+
+    @property
+    def create(self) -> tuple[str, ...]:
+        """Return the statements that create the table."""
+        parts = [f'"{column.name}" {column.sql_type}'.strip() for column in self.columns]
+        parts[0] += " PRIMARY KEY NOT NULL"
+        return (
+            f'CREATE TABLE "{self.table}" ({", ".join(parts)})',
+            f'CREATE INDEX "{self.table}_time" ON "{self.table}" ("time", "key")',
+        )
+
+    @property
+    def replace(self) -> str:
+        """Return the statement that writes one row."""
+        places = ", ".join("?" * len(self.columns))
+        return f'INSERT OR REPLACE INTO "{self.table}" ({self.names}) VALUES ({places})'  # noqa: S608  names of ours
+
+    def to_cells(self, row: Plain) -> list[Cell]:
+        """Return an encoded row as cells, in the order of the columns."""
+        return [column.to_cell(row[column.name]) for column in self.columns]
+
+    def from_cells(self, cells: tuple[Any, ...]) -> Plain:
+        """Return the encoded row that `to_cells` made cells of."""
+        return {
+            column.name: column.from_cell(cell)
+            for column, cell in zip(self.columns, cells, strict=True)
+        }
+
+
+def _layout(table: Table) -> Layout:
+    hints = get_type_hints(RECORD_TYPES[table])
+    names = ["key", *hints, *(name for name in ("model", "model_version") if name not in hints)]
+    return Layout(table, tuple(_column(name, hints.get(name, str)) for name in names))
+
+
+def _column(name: str, hint: Any) -> Column:
+    kinds = set(get_args(hint)) - {type(None)} or {hint}
+    if get_origin(hint) is tuple or issubclass(get_origin(hint) or object, Mapping):
+        return Column(name, "TEXT", to_json, msgspec.json.decode)
+    if is_dataclass(hint):
+        return Column(name, "TEXT", to_json, msgspec.json.decode)
+    if kinds == {bool}:
+        return Column(name, "INTEGER", _flag_to_cell, _flag_from_cell)
+    sql_type = _SQL_TYPES.get(kinds.pop(), "TEXT") if len(kinds) == 1 and hint is not Any else ""
+    return Column(name, sql_type, _to_cell, _from_cell)
+
+
+def to_json(plain: Any) -> str:
+    """Return an encoded value as JSON text."""
+    return msgspec.json.encode(plain).decode()
+
+
+def _flag_to_cell(plain: bool | None) -> Cell:
+    return None if plain is None else int(plain)
+
+
+def _flag_from_cell(cell: int | None) -> bool | None:
+    return None if cell is None else bool(cell)
+
+
+def _to_cell(plain: Any) -> Cell:
+    kind = type(plain)
+    if kind is bool:
+        return "$true" if plain else "$false"
+    if kind is int and not -(2**63) <= plain < 2**63:
+        return f"$int:{plain}"
+    if kind is dict or kind is list:
+        return f"$json:{to_json(plain)}"
+    cell: Cell = plain
+    return cell
+
+
+def _from_cell(cell: Any) -> Any:
+    if type(cell) is not str or cell[:1] != "$":
+        return cell
+    if cell in {"$true", "$false"}:
+        return cell == "$true"
+    if cell.startswith("$int:"):
+        return int(cell.removeprefix("$int:"))
+    if cell.startswith("$json:"):
+        return msgspec.json.decode(cell.removeprefix("$json:"))
+    return cell
+
+
+LAYOUTS: Mapping[Table, Layout] = {table: _layout(table) for table in Table}
+
+
+def identify(connection: sqlite3.Connection, path: Path) -> bool:
+    """Say whether the database is a store of this version (False: it is empty).
+
+    Raises:
+        StoreError: It is something else, or a store of a newer version.
+    """
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == APPLICATION_ID:
+        if version != VERSION:
+            raise StoreError(
+                f"{path} is an mlwatch store of version {version}, and this library reads version "
+                f"{VERSION}: upgrade mlwatch-monitor, or name another file"
+            )
+        return True
+    if application or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(
+            f"{path} is a SQLite database, but not an mlwatch store: name another file, "
+            "which will be created"
+        )
+    return False
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Create the tables where there are none, and turn to write-ahead logging.
+
+    The tables come first: what `identify` reads is then in the file itself from the start, and
+    never only in the write-ahead log.
+    """
+    if not identify(connection, path):
+        _create(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not identify(connection, path):  # another process may have been faster
+            for layout in LAYOUTS.values():
+                for statement in layout.create:
+                    connection.execute(statement)
+            connection.execute("CREATE TABLE batches (id TEXT PRIMARY KEY NOT NULL, time TEXT)")
+            connection.execute("CREATE INDEX batches_time ON batches (time)")
+            connection.execute("CREATE TABLE leases (key TEXT PRIMARY KEY NOT NULL, until TEXT)")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

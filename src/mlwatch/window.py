@@ -1,0 +1,152 @@
+"""A span of panes, and of the rows behind them where those are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlwatch.errors import ConfigurationError
+from mlwatch.profile import Profile
+from mlwatch.records import Outcome, Pane, Prediction, Tally, add_tallies
+from mlwatch.reference import Reference
+from mlwatch.scoring import Scoring
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = tuple[Iterable[Prediction], Iterable[Outcome]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def no_rows(since: datetime, until: datetime) -> Rows:  # noqa: ARG001  the shape of a row source
+    """Return no rows: the row source of a window that is made of counts alone."""
+    return (), ()
+
+
+@dataclass(frozen=True)
+class Window:
+    """The traffic of one model version from `since` up to but not including `until`.
+
+    Everything a check needs is in the tallies. A pane belongs to the window in which it starts.
+
+    Args:
+        model: The model's name.
+        model_version: Its version.
+        since: Start, inclusive.
+        until: End, exclusive.
+        panes_: The panes that start in the window, all counted under `reference`.
+        reference: What the traffic is compared with, if anything.
+        rows: Gives the predictions and outcomes of a span, as far as they are kept.
+    """
+
+    model: str
+    model_version: str
+    since: datetime
+    until: datetime
+    panes_: tuple[Pane, ...] = ()
+    reference: Reference | None = None
+    rows: Callable[[datetime, datetime], Rows] = field(default=no_rows, repr=False)
+
+    @cached_property
+    def tallies(self) -> dict[str, dict[str, int]]:
+        """The sum of all panes' tallies by name."""
+        total: dict[str, dict[str, int]] = {}
+        for pane in self.panes_:
+            add_tallies(total, pane.tallies)
+        return total
+
+    def tally(self, name: str) -> Tally:
+        """Return one tally, empty when nothing was counted.
+
+        The names are those of the pane, or that of a collector that tallies for itself.
+        """
+        return self.tallies.get(name) or self.tallies.get(f"collector/{name}") or {}
+
+    @cached_property
+    def profile(self) -> Profile | None:
+        """The features' distributions on the reference's grids; None without a reference."""
+        if self.reference is None:
+            return None
+        rows = self.tally("rows").get("counted", 0)
+        return Profile.from_tallies(self.reference.profile.grids, self.tallies, rows)
+
+    @property
+    def scoring(self) -> Scoring:
+        """How predictions and outcomes of this window were read and counted."""
+        return Scoring.unknown() if self.reference is None else self.reference.scoring
+
+    @property
+    def seconds(self) -> float:
+        """The length of the window in seconds."""
+        return (self.until - self.since).total_seconds()
+
+    @property
+    def observed_seconds(self) -> float:
+        """The time from the first pane with traffic to the end of the window, in seconds."""
+        first = min((pane.time for pane in self.panes_), default=self.since)
+        return (self.until - first).total_seconds()
+
+    def last(self, span: timedelta) -> Window:
+        """Return the last `span` of the window.
+
+        Raises:
+            ConfigurationError: `span` is not above 0 or longer than the window.
+        """
+        if not timedelta(0) < span <= self.until - self.since:
+            raise ConfigurationError(
+                f"window.last({span!r}): must be above 0 and at most {self.until - self.since}"
+            )
+        since = self.until - span
+        kept = tuple(pane for pane in self.panes_ if pane.time >= since)
+        return replace(self, since=since, panes_=kept)
+
+    def panes(self, step: timedelta) -> list[Pane]:
+        """Return the panes merged into spans of `step`, a multiple of a minute, in order.
+
+        Spans without traffic are left out.
+
+        Raises:
+            ConfigurationError: `step` is not a multiple of a minute above 0.
+        """
+        if step <= timedelta(0) or step % timedelta(minutes=1):
+            raise ConfigurationError(f"window.panes({step!r}): must be a multiple of a minute")
+        merged: dict[datetime, dict[str, dict[str, int]]] = {}
+        for pane in self.panes_:
+            start = pane.time - (pane.time - _EPOCH) % step
+            add_tallies(merged.setdefault(start, {}), pane.tallies)
+        fingerprint = "" if self.reference is None else self.reference.fingerprint
+        return [
+            Pane(
+                model=self.model,
+                model_version=self.model_version,
+                reference=fingerprint,
+                time=start,
+                span=step,
+                tallies=merged[start],
+            )
+            for start in sorted(merged)
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows of the window that are still kept, as a DataFrame indexed by request id.
+
+        Columns: `time`, `prediction`, `probability`, `outcome` (None while unknown),
+        `latency_ms`, `error`, `segment`, and one `feature/<name>` a feature.
+        """
+        import pandas as pd
+
+        predictions, outcomes = self.rows(self.since, self.until)
+        known = {outcome.request_id: outcome.outcome for outcome in outcomes}
+        fields = ("time", "prediction", "probability", "latency_ms", "error", "segment")
+        table = [
+            {name: getattr(row, name) for name in fields}
+            | {"outcome": known.get(row.request_id), "request_id": row.request_id}
+            | {f"feature/{name}": value for name, value in row.features.items()}
+            for row in predictions
+        ]
+        columns = None if table else ["request_id", *fields, "outcome"]
+        return pd.DataFrame(table, columns=columns).set_index("request_id")
