@@ -98,13 +98,13 @@ def total(store, name="rows"):
 
 
 class Interrupted:
-    """A store that calls `interrupt` once, before its n-th read or write."""
+    """A store that calls `interrupt` once, before its n-th read, write or claim."""
 
     def __init__(self, inner, n, interrupt):
         self.inner = inner
         self.left = n
         self.interrupt = interrupt
-        self.claim, self.prune, self.close = inner.claim, inner.prune, inner.close
+        self.prune, self.close = inner.prune, inner.close
 
     def _step(self):
         self.left -= 1
@@ -118,6 +118,10 @@ class Interrupted:
     def read(self, table, **asked):
         self._step()
         return self.inner.read(table, **asked)
+
+    def claim(self, key, now, ttl):
+        self._step()
+        return self.inner.claim(key, now, ttl)
 
 
 def start(script, *arguments):

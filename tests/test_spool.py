@@ -445,6 +445,27 @@ def test_a_file_size_limit_leaves_no_torn_end_and_no_duplicate(tmp_path):
     assert account.torn == 0
 
 
+def test_segments_are_numbered_without_gaps(tmp_path):
+    """A segment that could not be begun takes no number: progress goes on from one to the next."""
+    run(
+        """
+        import resource
+        spool = DiskSpool(folder, segment_bytes=1)
+        for limit in (-1, 0, 5, 20, -1, 0, -1):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
+            try:
+                spool.append([b"\\x01"], 1, {}, {})
+            except Exception as error:
+                assert "cannot be written" in str(error), error
+        """,
+        tmp_path,
+    )
+
+    account = Account(tmp_path)
+    assert [segment.segment for segment in account.spool.segments()] == [1, 2, 3]
+    assert account.records == [1, 1, 1]
+
+
 # What records are made of, and what reading makes of it.
 
 SCALARS = (

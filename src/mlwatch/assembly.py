@@ -12,7 +12,7 @@ import msgspec
 
 from mlwatch import defaults
 from mlwatch._guard import salvage
-from mlwatch.alerting import AlertManager, Rule
+from mlwatch.alerting import AlertManager, Notify, Rule
 from mlwatch.alerting.rules import MonitoringFault
 from mlwatch.collectors.drift import Detect
 from mlwatch.cycle import Collect, Cycle
@@ -58,7 +58,7 @@ def build(
     detectors: Sequence[DriftDetector | Detect] | None,
     collectors: Sequence[Collector | Collect] | None,
     rules: Sequence[Rule] | None,
-    notifiers: Sequence[Notifier | Any] | None,
+    notifiers: Sequence[Notifier | Notify] | None,
     capture: CaptureOptions,
     drift: DriftPolicy,
     alerts: AlertPolicy,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from mlwatch.alerting import Drifted, MonitoringFault, Rule
+from mlwatch.alerting import Drifted, MonitoringFault, Notify, Rule
 from mlwatch.collectors import (
     DriftCollector,
     PerformanceCollector,
@@ -45,7 +44,7 @@ def rules() -> list[Rule]:
     return [Drifted(), MonitoringFault()]
 
 
-def notifiers() -> list[Notifier | Any]:
+def notifiers() -> list[Notifier | Notify]:
     """Return the notifier that needs nothing."""
     return [LogNotifier()]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlwatch import assembly
 from mlwatch._guard import explain
-from mlwatch.alerting import Rule
+from mlwatch.alerting import Notify, Rule
 from mlwatch.background import Background
 from mlwatch.collectors.drift import Detect
 from mlwatch.cycle import Collect
@@ -79,7 +79,7 @@ class Monitor:
         detectors: Sequence[DriftDetector | Detect] | None = None,
         collectors: Sequence[Collector | Collect] | None = None,
         rules: Sequence[Rule] | None = None,
-        notifiers: Sequence[Notifier | Any] | None = None,
+        notifiers: Sequence[Notifier | Notify] | None = None,
         window: timedelta = timedelta(hours=24),
         every: timedelta = timedelta(minutes=5),
         capture: CaptureOptions = CaptureOptions(),  # noqa: B008  frozen
@@ -317,7 +317,7 @@ class Monitor:
             ingest.run()
         capture = None if written else Fault("capture", recorder.stats.last_error)
         health = {"capture": capture} | ingest.take_health()
-        now = self._clock()
+        now = self._clock().astimezone(UTC)
         until = pane_start(now) + SPAN
         since = until - self._span
         windows = self._windows(model_version=self.model_version, since=since, until=until)

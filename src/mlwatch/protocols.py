@@ -68,6 +68,7 @@ class MetricStore(Protocol):
 
         Raises:
             ConflictError: A revision in `batch.expects` no longer holds.
+            DataError: A row holds what no store can keep; trying again cannot help.
             StoreError: The store cannot be written.
         """
         ...
@@ -84,7 +85,8 @@ class MetricStore(Protocol):
     ) -> Iterator[Any]:
         """Return rows with `since <= time < until`, of these keys and this model, by time.
 
-        Rows are instances of the table's record type, ordered by time and then by key.
+        Rows are instances of the table's record type, ordered by time and then by key, and all
+        of one moment.
         """
         ...
 
@@ -96,7 +98,10 @@ class MetricStore(Protocol):
         ...
 
     def prune(self, before: Mapping[Table, datetime]) -> int:
-        """Remove rows older than the time given for their table; return how many."""
+        """Remove rows older than the time given for their table; return how many.
+
+        The id of a batch may be forgotten once all its rows are older than the time for panes.
+        """
         ...
 
     def close(self) -> None:

@@ -139,7 +139,7 @@ def test_an_outcome_of_an_unknown_id_waits_and_changes_no_pane():
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one batch", "two batches"])
 def test_a_duplicate_id_changes_nothing(apart):
-    """A second prediction of an id is counted as a duplicate, and its outcome is the first one's."""
+    """A second prediction of an id is a duplicate; an outcome of it belongs to the first."""
     first, again = prediction("a", 0.9), prediction("a", 0.1, at=START + 5 * MINUTE)
     kept = Kept().join(first)
     wanted = Kept().join(first, outcome("a", 1))

@@ -156,6 +156,24 @@ def test_a_competing_writer_only_causes_another_try(tmp_path, moment):
     check_all_is_stored_once(folder, inner, tmp_path, frames=3)
 
 
+class Behind(DiskSpool):
+    """A spool as it was seen a moment ago, when fewer frames were there."""
+
+    def read(self, segment, after):
+        return (frame for frame in super().read(segment, after) if frame.number <= 3)
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_one_who_saw_more_adds_only_what_is_new(tmp_path, moment):
+    """A batch that another ingester has written a part of is cut to the part that is left."""
+    spool, inner = DiskSpool(tmp_path), MemoryStore()
+    for number in range(5):
+        append(spool, prediction(str(number)), prediction("0"))
+    behind = ingester(tmp_path, inner, spool=Behind(tmp_path))
+    ingester(tmp_path, Interrupted(inner, moment, behind.run)).run()
+    assert account(inner) == (10, 5, {"duplicate": 5})
+
+
 def test_one_who_is_always_second_gives_up_and_says_so(tmp_path):
     """A hundred conflicts in a row end with a ConflictError that names the segment."""
 
@@ -267,6 +285,22 @@ def test_a_foreign_file_stops_no_other_segment(tmp_path):
     worker.run()
     assert worker.take_health() == {"spool": None}
     assert worker.take_health() == {}
+
+
+def test_after_a_segment_that_fails_its_writer_waits(tmp_path):
+    """Later segments of a writer wait for the one that cannot be read, so the account stays whole."""
+    spool, store = DiskSpool(tmp_path, segment_bytes=1), MemoryStore()
+    for number in range(3):
+        append(spool, prediction(str(number)))
+    first = min(tmp_path.glob("*.seg"))
+    content = first.read_bytes()
+    first.write_bytes(b"?" + content[1:])
+    with pytest.raises(SpoolError, match=first.name):
+        ingester(tmp_path, store).run()
+    assert list(store.read(Table.progress)) == []
+    first.write_bytes(content)
+    ingester(tmp_path, store).run()
+    assert max((row.segment, row.stored) for row in store.read(Table.progress)) == (3, 3)
 
 
 def test_the_account_goes_on_from_segment_to_segment(tmp_path):

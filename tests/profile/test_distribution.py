@@ -115,7 +115,7 @@ def test_values_and_weights_are_the_sample_where_all_values_are_points(values):
 
 
 def test_middles_of_gaps_do_not_overflow():
-    """The values of a grid from the smallest to the largest float are finite and give no warning."""
+    """The middle between the smallest and the largest float is finite and warns of nothing."""
     found = Distribution.count("x", NumericGrid.fit([-1.7e308, 1.7e308]), [0.0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -144,7 +144,7 @@ def test_infinities_join_the_outermost_cells_of_numbers():
 
 @given(st.lists(NUMBERS, max_size=20))
 def test_monotone_transforms_change_no_count(values):
-    """Doubling both samples, exactly, leaves all counts as they are (rank statistics rest on them)."""
+    """Doubling both samples, exactly, leaves all counts, and so all ranks, as they are."""
     reference = [float(value) for value in range(-20, 20)]
     finite = [float(value) for value in values if abs(value) < 1e150 and abs(value) > 1e-150]
     plain = Distribution.count("x", NumericGrid.fit(reference), finite)

@@ -157,7 +157,7 @@ class TestNumericFit:
 
     @given(st.integers(256, 3000), st.integers(0, 3))
     def test_beyond_points_are_quantiles_of_all_rows(self, n, kind):
-        """Beyond 255 values, points are values of the reference and no gap holds over n/256 rows."""
+        """Beyond 255 values, points are values of the reference, and gaps hold up to n/256 rows."""
         rng = np.random.default_rng(n)
         values = [
             rng.normal(size=n),
@@ -232,7 +232,7 @@ class TestCategoricalGrid:
         assert grid.locate([math.inf, -math.inf, "b"]).tolist() == [2, 2, 0]
 
     def test_high_cardinality_is_counted_on_other_rows_than_it_was_chosen_on(self):
-        """Where over 1% of rows are pooled, half of the rows choose and the other half are counted."""
+        """Where over 1% of rows are pooled, half of the rows choose and the others are counted."""
         rng = np.random.default_rng(0)
         values = [str(value) for value in rng.zipf(1.3, 4000)]
         grid = CategoricalGrid.fit(values)
@@ -311,7 +311,7 @@ class TestKinds:
         ids=repr,
     )
     def test_a_column_that_cannot_be_counted_is_named(self, column):
-        """Lists, mappings, bytes, complex numbers and durations are refused, with the column's name."""
+        """Lists, mappings, bytes, complex numbers and durations are refused, the column named."""
         with pytest.raises(DataError, match=r"'age'.*leave the column out"):
             fit_grid("age", column)
 

@@ -44,6 +44,7 @@ def fork(child):
         warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns: the process has threads
         pid = os.fork()
     if pid == 0:
+        signal.alarm(30)  # a child that hangs is killed, and fails the test
         try:
             text = str(child())
         except BaseException as error:

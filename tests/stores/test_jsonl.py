@@ -34,6 +34,12 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def drop_last_commit(path):
+    """Leave the files as if the last writer had been killed before its commit."""
+    commits = path / "commits.jsonl"
+    commits.write_bytes(b"".join(commits.read_bytes().splitlines(keepends=True)[:-1]))
+
+
 def names(path):
     return sorted(entry.name for entry in path.glob("*_*.jsonl"))
 
@@ -152,9 +158,7 @@ def test_what_was_not_committed_is_not_read(path, store):
     """Lines of a batch whose commit is missing are ignored, and gone after the next write."""
     store.write(processes.numbered(1))
     store.write(processes.numbered(2))
-    commits = path / "commits.jsonl"
-    first, _ = commits.read_text().splitlines()
-    commits.write_text(f"{first}\n")
+    drop_last_commit(path)
     store = JSONLStore(path)
     assert processes.numbers_found(store) == [1]
     store.write(processes.numbered(2))
@@ -162,6 +166,18 @@ def test_what_was_not_committed_is_not_read(path, store):
     assert processes.numbers_found(JSONLStore(path)) == [1, 2]
     found = [line["batch"] for name in names(path) for line in lines(path / name)]
     assert found.count("batch-2") == found.count("batch-1")
+
+
+def test_what_was_not_committed_is_cut_off_by_a_shorter_batch(path, store):
+    """A short batch written over a long one that was killed leaves only whole lines."""
+    store.write(Batch("1", {Table.predictions: [prediction("a")]}))
+    file, commits = path / "predictions_20130301.jsonl", path / "commits.jsonl"
+    for torn in (file, commits):
+        with torn.open("ab") as tail:
+            tail.write(b'{"torn": "' + b"x" * 3_000 + b'"}\n' if torn is file else b"x" * 3_000)
+    store.write(Batch("2", {Table.predictions: [prediction("b")]}))
+    assert [line["batch"] for line in lines(file)] == ["1", "2"]
+    assert [line["batch"] for line in lines(commits)] == ["1", "2"]
 
 
 @pytest.mark.parametrize("keep", [1, 20, -1])
@@ -195,6 +211,9 @@ def test_a_prune_that_was_killed_does_no_harm(path, store):
     assert removed == 2 * processes.ROWS // 4 + 1
     other, last = (prediction(name, time=NOON + 3 * DAY / 24) for name in ("other", "third"))
     store.write(Batch("other", {Table.predictions: [other]}))
+    drop_last_commit(path)
+    assert list(JSONLStore(path).read(Table.predictions)) == left
+    JSONLStore(path).write(Batch("other", {Table.predictions: [other]}))
     with (path / "predictions_20130301.jsonl").open("ab") as file:
         file.write(b'{"batch": "half')
     JSONLStore(path).write(Batch("last", {Table.predictions: [last]}))
@@ -280,3 +299,13 @@ def test_a_failed_write_is_as_if_it_had_not_been(path, store):
     store.write(batch)
     assert processes.numbers_found(store) == [1, 2]
     assert list(store.read(Table.outcomes)) == [outcome]
+
+
+def test_a_child_does_not_trust_what_its_parent_was_reading(path, store):
+    """A fork in the middle of another thread's work leaves the child no half-read commits."""
+    store.write(Batch("1", {Table.panes: [pane(1)]}))
+    store._journal[1].batches["2"] = ""
+    child = functools.partial(store.write, Batch("2", {Table.panes: [pane(1)]}))
+    assert processes.fork(child) == "None"
+    (counts,) = JSONLStore(path).read(Table.panes)
+    assert counts.tallies == {"n": {"n": 2}}

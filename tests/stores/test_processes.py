@@ -40,6 +40,30 @@ def test_two_processes_lose_no_update(kind, path, open_store):
     assert (held.revision, held.body["n"], counts.tallies["n"]["n"]) == (75, 75, 75)
 
 
+def test_many_may_make_a_store_at_once(kind, tmp_path, keep):
+    """Of several that use a new store at the same moment none takes it for something else."""
+    failed = []
+
+    def use(path, barrier):
+        barrier.wait()
+        try:
+            store = processes.STORES[kind](path)
+            store.claim(str(threading.get_ident()), NOON, NOON - NOON)
+            list(store.read(Table.state))
+            store.close()
+        except StoreError as error:
+            failed.append(error)
+
+    for number in range(60):
+        asked = (tmp_path / f"{number}.{kind}", threading.Barrier(5))
+        threads = [threading.Thread(target=use, args=asked) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+
+
 def test_threads_lose_no_update(open_store):
     """Threads on one store, writing, reading and taking leases, lose nothing."""
     store = open_store()

@@ -97,6 +97,14 @@ def test_refuses_what_is_no_store(path, make, message, read_only):
     assert str(path) in str(caught.value)
 
 
+def test_refuses_a_newer_version_that_is_only_in_the_log(path, store):
+    """A version that another process has just written, and not yet into the file, is seen."""
+    store.write(Batch("1", {Table.state: [state(1)]}))
+    ask(path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="version 99"):
+        SQLiteStore(path)
+
+
 def test_refuses_what_has_become_something_else(path, store):
     """What has appeared at the path since construction is refused at the first use, untouched."""
     foreign_database(path)

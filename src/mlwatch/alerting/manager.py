@@ -19,13 +19,13 @@ from mlwatch.records import (
     Batch,
     Delivery,
     Fault,
-    Receipt,
     State,
     Table,
     join_key,
 )
 
-Notify = Callable[[Alert], Receipt | None]
+Notify = Callable[[Alert], object]
+"""A plain function that delivers an alert; what it returns is not looked at."""
 
 _LEASE = timedelta(minutes=1)
 _LOOK_BACK = timedelta(days=7)

@@ -21,6 +21,8 @@ FEWEST = 30
 FEWEST_OF_A_CLASS = 10
 """With fewer positives or negatives there is no area under the curve."""
 
+_Bounded = tuple[float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class PerformanceCollector:
@@ -110,31 +112,52 @@ def _binary(pairs: dict[tuple[str, ...], int], positive: str, n: int) -> Iterato
 def _macro(pairs: dict[tuple[str, ...], int], n: int) -> Iterator[Metric]:
     """Return precision, recall and F1 averaged over the classes, as scikit-learn's "macro" does.
 
-    A class without a predicted (or actual) row counts 0. The intervals are those of a mean of
-    independent shares, one a class.
+    A class without a predicted (or actual) row counts 0. The interval is put together of those of
+    the classes (MOVER; Zou and Donner, 2008), which are independent for precision and recall.
+    For F1 the variance grows by `_sharing`.
     """
     if n < FEWEST:
         for name in ("precision", "recall", "f1"):
             yield _too_few(name, n)
         return
     classes = sorted({name for pair in pairs for name in pair})
-    parts: dict[str, list[tuple[int, int]]] = {"precision": [], "recall": [], "f1": []}
+    sharing = _sharing(pairs, classes)
+    parts: dict[str, list[_Bounded]] = {"precision": [], "recall": [], "f1": []}
     for name in classes:
         hits = pairs.get((name, name), 0)
         predicted = sum(count for (served, _), count in pairs.items() if served == name)
         actual = sum(count for (_, true), count in pairs.items() if true == name)
-        parts["precision"].append((hits, predicted))
-        parts["recall"].append((hits, actual))
-        parts["f1"].append((2 * hits, predicted + actual))
-    for metric, shares in parts.items():
-        values = [k / total if total else 0.0 for k, total in shares]
-        spread = sum(
-            value * (1 - value) / total
-            for value, (_, total) in zip(values, shares, strict=True)
-            if total
-        )
-        value, half = sum(values) / len(values), intervals.Z95 * math.sqrt(spread) / len(values)
-        yield Metric(metric, value, max(0.0, value - half), min(1.0, value + half), n)
+        errors = predicted + actual - 2 * hits
+        parts["precision"].append(_bounded(hits, predicted))
+        parts["recall"].append(_bounded(hits, actual))
+        parts["f1"].append((2 * hits / (predicted + actual), *intervals.f1(hits, errors)))
+    for metric, found in parts.items():
+        value = sum(part[0] for part in found) / len(found)
+        spread = (sharing if metric == "f1" else 1.0) / len(found) ** 2
+        below = math.sqrt(spread * sum((part[0] - part[1]) ** 2 for part in found))
+        above = math.sqrt(spread * sum((part[2] - part[0]) ** 2 for part in found))
+        yield Metric(metric, value, max(0.0, value - below), min(1.0, value + above), n)
+
+
+def _sharing(pairs: dict[tuple[str, ...], int], classes: list[str]) -> float:
+    """Return by what factor macro F1 varies more as errors count in two classes (delta method).
+
+    From 1, when there are no errors, to 2.
+    """
+    weight, apart = {}, 0.0
+    for name in classes:
+        hits = pairs.get((name, name), 0)
+        total = sum(count * pair.count(name) for pair, count in pairs.items())
+        f1 = 2 * hits / total
+        weight[name] = f1 / total
+        apart += hits * (2 * (1 - f1) / total) ** 2
+    errors = [(a, b, count) for (a, b), count in pairs.items() if a != b]
+    apart += sum(count * (weight[a] ** 2 + weight[b] ** 2) for a, b, count in errors)
+    return 1 + 2 * sum(count * weight[a] * weight[b] for a, b, count in errors) / (apart or 1.0)
+
+
+def _bounded(k: int, n: int) -> _Bounded:
+    return (k / n, *intervals.share(k, n)) if n else (0.0, 0.0, 0.0)
 
 
 def _auc(window: Window, negative: str, positive: str) -> Metric:

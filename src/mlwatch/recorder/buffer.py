@@ -21,6 +21,7 @@ _BATCH_BYTES = 256 * 2**10
 _RECORD_OVERHEAD = 48  # the object around the bytes, and its place in the queue
 _SHORTEST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 30.0
+_LONGEST_SLEEP = 3600.0
 _POLL = 0.005
 
 
@@ -162,7 +163,7 @@ class Buffer:
     def _pause(self) -> float:
         if self._closing:
             return _SHORTEST_BACKOFF
-        return max(self._interval, self._retry_at - time.monotonic())
+        return min(max(self._interval, self._retry_at - time.monotonic()), _LONGEST_SLEEP)
 
     def _take_turn(self, timeout: float | None) -> bool:
         """Write what waits, one thread at a time."""

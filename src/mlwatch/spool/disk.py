@@ -84,7 +84,7 @@ class DiskSpool:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._writer = new_writer()
-        self._opened = 0
+        self._filled = 0
         self._open: OpenSegment | None = None
         self._due = 0.0
 
@@ -206,8 +206,8 @@ class DiskSpool:
         if self._open is None:
             self._require_room(len(OPENING))
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._opened += 1
-            path = self._file(SegmentId(self._writer, self._opened))
+            path = self._file(self._current())
+            path.unlink(missing_ok=True)  # what an earlier try left, without a whole frame
             self._open = OpenSegment(path, sync=self._sync)
             self._due = self._monotonic() + self._segment_age
         return self._open
@@ -219,6 +219,8 @@ class DiskSpool:
     def _finish(self) -> None:
         if self._open is not None:
             self._open.close()
+            # Numbers have no gaps: one that holds no frame is used again.
+            self._filled += self._open.frames > 0
             self._open = None
 
     def _require_room(self, size: int) -> None:
@@ -231,7 +233,10 @@ class DiskSpool:
 
     def _is_open(self, segment: SegmentId) -> bool:
         own = self._pid == os.getpid() and self._open is not None
-        return own and segment == SegmentId(self._writer, self._opened)
+        return own and segment == self._current()
+
+    def _current(self) -> SegmentId:
+        return SegmentId(self._writer, self._filled + 1)
 
     def _file(self, segment: SegmentId) -> Path:
         return self.path / f"{segment.writer}-{segment.segment:06d}.seg"

@@ -33,7 +33,7 @@ OPENING: Final = _OPENING.pack(_MAGIC, VERSION)
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentId:
-    """A segment: its writer, and its place among the segments of that writer."""
+    """A segment: its writer, and its place among that writer's, from 1 and without gaps."""
 
     writer: str
     segment: int

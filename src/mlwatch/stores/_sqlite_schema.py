@@ -10,6 +10,7 @@ that may hold anything has no type of its own, so that SQLite converts nothing.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import timedelta
@@ -24,6 +25,9 @@ from mlwatch.stores._encoding import Plain
 
 APPLICATION_ID = 0x6D6C7761  # "mlwa"
 VERSION = 1
+
+_BUSY_SECONDS = 10.0
+_PAUSE_SECONDS = 0.01
 
 Cell = int | float | str | None
 
@@ -144,8 +148,17 @@ def identify(connection: sqlite3.Connection, path: Path) -> bool:
     Raises:
         StoreError: It is something else, or a store of a newer version.
     """
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    # In one transaction: between two, another process may create the tables.
+    begun = not connection.in_transaction
+    if begun:
+        connection.execute("BEGIN")
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = application != APPLICATION_ID and _count_tables(connection)
+    finally:
+        if begun:
+            connection.execute("ROLLBACK")
     if application == APPLICATION_ID:
         if version != VERSION:
             raise StoreError(
@@ -153,12 +166,17 @@ def identify(connection: sqlite3.Connection, path: Path) -> bool:
                 f"{VERSION}: upgrade mlwatch-monitor, or name another file"
             )
         return True
-    if application or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if application or tables:
         raise StoreError(
             f"{path} is a SQLite database, but not an mlwatch store: name another file, "
             "which will be created"
         )
     return False
+
+
+def _count_tables(connection: sqlite3.Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return count
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -169,7 +187,16 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """
     if not identify(connection, path):
         _create(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            # Of several that turn at once SQLite refuses all but one, without waiting.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:

@@ -217,8 +217,10 @@ def _check_folder(path: Path) -> None:
 
 def _check_version(path: Path) -> None:
     about = path / _NAME
+    # Looked for in this order: one who is making the store writes its files after its name.
+    others = {entry.name for entry in path.iterdir()} - _UNBORN
     if not about.exists():
-        if any(entry.name not in _UNBORN for entry in path.iterdir()):
+        if others:
             raise StoreError(
                 f"{path} is not empty and has no {_NAME}, so it is not an mlwatch store: name "
                 "another folder, which will be created"

@@ -155,11 +155,17 @@ class SQLiteStore:
         # looking makes none.
         logged = self.path.with_name(f"{self.path.name}-wal").exists()
         with self._in_sqlite("open") as process:
-            connection = process.connect(self.path, "mode=ro" if logged else "mode=ro&immutable=1")
             try:
-                identify(connection, self.path)
-            finally:
-                process.drop(connection)
+                self._identify(process, "mode=ro" if logged else "mode=ro&immutable=1")
+            except sqlite3.DatabaseError:  # so does a file look that is just being made
+                self._identify(process, "mode=ro")
+
+    def _identify(self, process: _Process, mode: str) -> None:
+        connection = process.connect(self.path, mode)
+        try:
+            identify(connection, self.path)
+        finally:
+            process.drop(connection)
 
     def _require_open(self) -> None:
         if self._closed:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from mlwatch._guard import attempt
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.errors import NotificationError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 from mlwatch.protocols import Collector, DriftDetector, Notifier
-from mlwatch.records import Alert, DriftResult, Fault, Metric, Severity, Table
+from mlwatch.records import Alert, DriftResult, Fault, Metric, Receipt, Severity, Table
 from mlwatch.reference import Reference
 from mlwatch.window import Window
 
@@ -200,14 +201,17 @@ def check_notifier(make: Callable[[], Any], *, failing: Callable[[], Any] | None
     for severity in Severity:
         for state in ("firing", "resolved"):
             alert = sample_alert(severity, state)
-            notifier.notify(alert)
+            receipt, fault = attempt(notifier.name, notifier.notify, alert)
+            if fault is not None:
+                raise AssertionError(f"an alert was not taken: {fault.error}") from fault.cause
+            assert receipt is None or isinstance(receipt, Receipt), f"notify() returned {receipt!r}"
             assert alert == sample_alert(severity, state), "the alert was changed"
     if failing is not None:
-        try:
-            failing().notify(sample_alert(Severity.CRITICAL, "firing"))
-        except NotificationError:
-            return
-        raise AssertionError("an alert that was not delivered did not raise NotificationError")
+        _, fault = attempt("notifier", failing().notify, sample_alert(Severity.CRITICAL))
+        raised = None if fault is None else fault.cause
+        assert isinstance(raised, NotificationError), (
+            f"what was not delivered must raise NotificationError; it raised {raised!r}"
+        )
 
 
 def sample_alert(severity: Severity = Severity.WARNING, state: str = "firing") -> Alert:

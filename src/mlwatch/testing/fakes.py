@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from mlwatch.detectors import evidence
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Distribution
 from mlwatch.records import Alert, DriftResult, Metric
@@ -73,20 +74,17 @@ class ScriptedDetector:
         verdict = self.verdicts.get(current.name, False)
         if isinstance(verdict, Exception):
             raise verdict
-        effect = {True: 1.0, False: 0.0, None: None}[verdict if current.n else None]
-        return DriftResult(
-            feature=current.name,
-            detector=self.name,
+        if not current.n:
+            return evidence(self.name, reference, current)
+        effect = {True: 1.0, False: 0.0, None: None}[verdict]
+        return evidence(
+            self.name,
+            reference,
+            current,
             statistic=effect,
             effect=effect,
             effect_low=effect,
-            p_value=None,
-            n=current.n,
-            n_reference=reference.n,
-            missing=current.absent,
-            unseen=current.unseen,
-            infinite=current.infinite,
-            drifted=verdict if current.n else None,
+            drifted=verdict,
             why="scripted",
         )
 

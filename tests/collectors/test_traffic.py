@@ -1,0 +1,91 @@
+"""What the traffic looks like."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from scipy import stats
+from tests.traffic import predicted, window
+
+from mlwatch.collectors import TrafficCollector
+from mlwatch.errors import ConfigurationError
+
+
+def collect(view, **options):
+    return [*TrafficCollector(**options).collect(view)]
+
+
+def by_name(view):
+    return {metric.name: metric for metric in collect(view)}
+
+
+def test_counts_rates_and_errors():
+    """Count, rate a second of the window and error share are those of the rows, parts or not."""
+    story = [predicted(i, 0.5, error="timeout" if i % 4 == 0 else None) for i in range(360)]
+    for parts in (1, 5):
+        found = by_name(window(story, parts=parts))
+
+        assert found["prediction_count"].value == 360
+        assert found["prediction_rate"].value == 0.1
+        assert found["error_rate"].value == 0.25
+        wilson = stats.binomtest(90, 360).proportion_ci(0.95, method="wilson")
+        assert (found["error_rate"].low, found["error_rate"].high) == pytest.approx(wilson)
+
+
+def test_latency_quantiles():
+    """Latency quantiles are within 1% of numpy's, with an interval that holds them."""
+    took = np.random.default_rng(0).lognormal(3, 1, 2000)
+    view = window([predicted(i, 0.5, latency_ms=value) for i, value in enumerate(took)], parts=3)
+    found = [metric for metric in collect(view) if metric.name == "latency_ms"]
+
+    assert [metric.labels["quantile"] for metric in found] == ["0.5", "0.95", "0.99"]
+    for metric in found:
+        exact = np.quantile(took, float(metric.labels["quantile"]), method="lower")
+        assert metric.value == pytest.approx(exact, rel=0.01)
+        assert metric.low < exact < metric.high
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_latency_intervals_cover_the_truth(share):
+    """The interval of a latency quantile holds the true one in at least 93% of samples."""
+    rng = np.random.default_rng(0)
+    truth = stats.lognorm(1).ppf(share)
+    held = []
+    for _ in range(200):
+        took = rng.lognormal(0, 1, 300)
+        view = window([predicted(i, 0.5, latency_ms=value) for i, value in enumerate(took)])
+        metric = next(item for item in collect(view, quantiles=(share,)) if item.labels)
+        held.append(metric.low <= truth <= metric.high)
+
+    assert np.mean(held) >= 0.93
+
+
+def test_one_call_and_extreme_latencies():
+    """A single call has quantiles; so have calls of no time and of absurdly much."""
+    for took in (0.0, 12.5, 1e300):
+        found = [
+            metric
+            for metric in collect(window([predicted(0, 0.5, latency_ms=took)]))
+            if metric.name == "latency_ms"
+        ]
+        assert len(found) == 3
+        assert all(metric.low <= metric.value <= metric.high for metric in found)
+
+
+def test_no_traffic_has_no_error_rate_and_no_latency():
+    """An empty window has a count and a rate of 0, and no share of errors and no latency."""
+    found = by_name(window([], span=timedelta(minutes=5)))
+
+    assert {name: metric.value for name, metric in found.items()} == {
+        "prediction_count": 0.0,
+        "prediction_rate": 0.0,
+    }
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, 95])
+def test_quantiles_are_shares(share):
+    """A quantile that is no share is refused when the collector is made."""
+    with pytest.raises(ConfigurationError, match=str(share)):
+        TrafficCollector(quantiles=(share,))

@@ -1,0 +1,154 @@
+"""Every collector keeps the contract, and the check of it fails on collectors that do not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from tests.traffic import predicted, told, window
+
+from mlwatch.collectors import (
+    DriftCollector,
+    PerformanceCollector,
+    PredictionsCollector,
+    TrafficCollector,
+)
+from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
+from mlwatch.protocols import Collector
+from mlwatch.records import DriftPolicy, Metric
+from mlwatch.reference import Reference
+from mlwatch.testing import ScriptedCollector, ScriptedDetector, check_collector
+from mlwatch.testing.checks import sample_windows
+
+COLLECTORS = [
+    TrafficCollector(),
+    TrafficCollector(quantiles=(0.0, 1.0)),
+    PredictionsCollector(),
+    PerformanceCollector(),
+    DriftCollector([KSDetector(), ChiSquareDetector(), KLDetector()]),
+    DriftCollector([KLDetector()], DriftPolicy(margin=0.0, min_rows=1)),
+    DriftCollector([ScriptedDetector({"x": ValueError("boom"), "c": None})]),
+    ScriptedCollector([[Metric("orders", 3.0)]]),
+]
+
+
+def odd_windows():
+    """Give windows that are easy to get wrong: constant, perfect, one-sided, without labels."""
+    data = {"x": [1.0] * 100, "c": ["a"] * 100}
+    tasks = [
+        None,
+        Reference.fit(data),
+        Reference.fit(data, predictions=[0.2, 0.8] * 50, outcomes=[0, 1] * 50),
+        Reference.fit(data, predictions=["a", "b"] * 50, outcomes=["a", "b"] * 50),
+        Reference.fit(data, predictions=list("abcd") * 25, outcomes=list("abcd") * 25),
+        Reference.fit(data, predictions=range(100), outcomes=range(100)),
+    ]
+    answers = [0.0, 1.0, 0.5, 0, 1, True, "a", "b", 7.5, math.nan, None]
+    for reference in tasks:
+        for served in answers:
+            for n, labelled in ((1, 1), (40, 0), (40, 40)):
+                rows = [
+                    predicted(i, served, {"x": 1.0, "c": "a"}, latency_ms=0.0) for i in range(n)
+                ]
+                outcomes = [told(i, served) for i in range(labelled)]
+                yield window([*rows, *outcomes], reference)
+
+
+@pytest.mark.parametrize("collector", COLLECTORS, ids=lambda collector: repr(collector)[:60])
+def test_our_collectors_keep_the_contract(collector):
+    """Each collector of the library passes the check, on hard windows too."""
+    assert isinstance(collector, Collector)
+    check_collector(collector)
+    check_collector(collector, [*odd_windows()])
+
+
+class Wrong:
+    """A collector that measures the traffic, and what a subclass does with it."""
+
+    name = "wrong"
+
+    def collect(self, view):
+        return [Metric("prediction_count", float(view.tally("rows").get("recorded", 0)))]
+
+
+class Nameless:
+    collect = Wrong.collect
+
+
+class CollectsNumbers(Wrong):
+    def collect(self, view):
+        return [0.5]
+
+
+class MeasuresTwice(Wrong):
+    def collect(self, view):
+        return super().collect(view) * 2
+
+
+class MeasuresNaN(Wrong):
+    def collect(self, view):
+        return [Metric("mood", math.nan)]
+
+
+class SilentAboutNothing(Wrong):
+    def collect(self, view):
+        return [Metric("mood", None)]
+
+
+class LowAboveTheValue(Wrong):
+    def collect(self, view):
+        return [Metric("mood", 0.5, low=0.6, high=0.7)]
+
+
+class HighBelowTheValue(Wrong):
+    def collect(self, view):
+        return [Metric("mood", 0.5, low=0.3, high=0.4)]
+
+
+class NegativeRows(Wrong):
+    def collect(self, view):
+        return [Metric("mood", 0.5, n=-1)]
+
+
+class ZeroOfNothing(Wrong):
+    def collect(self, view):
+        return [Metric("accuracy", 0.0)]
+
+
+class Remembers(Wrong):
+    def __init__(self):
+        self.asked = 0
+
+    def collect(self, view):
+        self.asked += 1
+        return [Metric("mood", float(self.asked))]
+
+
+WRONG = {
+    Nameless: "has no name",
+    CollectsNumbers: "collected 0.5",
+    MeasuresTwice: "measured twice",
+    MeasuresNaN: "mood is nan",
+    SilentAboutNothing: "does not say why",
+    LowAboveTheValue: "low is above",
+    HighBelowTheValue: "high is below",
+    NegativeRows: "n is negative",
+    ZeroOfNothing: "without any traffic",
+    Remembers: "two answers",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
+def test_the_check_fails_on_wrong_collectors(wrong):
+    """A collector that breaks one promise fails the check, and the message says which."""
+    with pytest.raises(AssertionError, match=WRONG[wrong]):
+        check_collector(wrong())
+
+
+def test_the_windows_of_the_check():
+    """The check's own windows: empty, without a reference, and with one and half the labels."""
+    empty, small, full = sample_windows()
+
+    assert empty.tallies == {}
+    assert (small.reference, small.tally("rows")["recorded"]) == (None, 3)
+    assert full.tally("rows") == {"recorded": 400, "counted": 400, "labelled": 200}

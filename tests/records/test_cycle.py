@@ -1,0 +1,142 @@
+"""The report of a cycle: found by name, as a table, as a row, as text."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.traffic import START
+
+from mlwatch.records import CycleReport, DriftResult, Fault, Metric, Severity
+from mlwatch.testing.checks import sample_alert
+
+HOSTILE = "x\nno drift found\r\x1b[31m\x00\u202e\u2028\tdrifted"
+
+
+def result(feature, drifted, **others):
+    values = {"why": "why", "missing": 2, "unseen": 3, **others}
+    return DriftResult(
+        feature, "ks", 0.31, 0.31, 0.25, 1e-9, 1234, 98_765, drifted=drifted, **values
+    )
+
+
+REPORT = CycleReport(
+    model="churn",
+    model_version="2",
+    since=START,
+    time=START + timedelta(days=1),
+    metrics=(
+        Metric("accuracy", 0.7, 0.6, 0.8, 500, model_version="1"),
+        Metric("accuracy", 0.9, 0.88, 0.92, 1500, model_version="2"),
+        Metric("recall", None, n=12, why="not enough data: 12 of 30", model_version="2"),
+        Metric("latency_ms", 12.5, n=9, labels={"quantile": "0.5"}, model_version="2"),
+        Metric("latency_ms", 99.5, n=9, labels={"quantile": "0.99"}, model_version="2"),
+        Metric("drift", 0.31, labels={"feature": "age", "detector": "ks"}, model_version="2"),
+    ),
+    drift=(result("age", drifted=True), result("city", drifted=False), result("new", drifted=None)),
+    alerts=(sample_alert(Severity.CRITICAL),),
+    faults=(Fault("detector mine", "ValueError: boom"),),
+)
+
+
+def test_a_metric_by_name_is_that_of_the_own_version():
+    """`report["accuracy"]` is the metric of the monitor's own model version."""
+    assert REPORT["accuracy"].value == 0.9
+    assert REPORT["latency_ms"].labels == {"quantile": "0.5"}
+
+
+def test_metrics_by_name_and_labels():
+    """`find` gives every metric of a name that has the labels."""
+    assert [metric.value for metric in REPORT.find("accuracy")] == [0.7, 0.9]
+    assert [metric.value for metric in REPORT.find("latency_ms", quantile="0.99")] == [99.5]
+    assert REPORT.find("latency_ms", quantile="0.1") == ()
+
+
+@pytest.mark.parametrize(("name", "near"), [("acuracy", "accuracy"), ("zzz", "recall")])
+def test_a_wrong_name_is_told_what_there_is(name, near):
+    """A metric that is not there raises KeyError, naming near matches or all there are."""
+    with pytest.raises(KeyError, match=f"'{name}'.*{near}"):
+        REPORT[name]
+
+
+def test_a_frame_of_the_metrics():
+    """Each metric is a row, in order, with its interval, rows and reason."""
+    frame = REPORT.to_frame()
+
+    assert frame["name"].tolist() == [metric.name for metric in REPORT.metrics]
+    assert frame.loc[1, ["value", "low", "high", "n"]].tolist() == [0.9, 0.88, 0.92, 1500]
+    assert frame.loc[2, "why"] == "not enough data: 12 of 30"
+    assert len(CycleReport(model="m", model_version="", since=START, time=START).to_frame()) == 0
+
+
+def test_a_flat_row():
+    """The cycle is one flat row: intervals beside values, labels and versions in brackets."""
+    row = REPORT.to_row()
+
+    assert (row["accuracy"], row["accuracy_low"], row["accuracy_high"]) == (0.9, 0.88, 0.92)
+    assert row["accuracy[model_version=1]"] == 0.7
+    assert row["latency_ms[quantile=0.99]"] == 99.5
+    assert row["drift[detector=ks,feature=age]"] == 0.31
+    assert row["recall"] is None
+    assert "recall_low" not in row
+    assert (row["model"], row["time"], row["alerts"], row["faults"]) == (
+        "churn", START + timedelta(days=1), 1, 1,
+    )  # fmt: skip
+
+
+def test_the_text_shows_every_verdict():
+    """The first lines say what drifted; each result shows its verdict, sizes and counts."""
+    lines = str(REPORT).splitlines()
+    by_feature = {line.split()[0]: line for line in lines if " ks " in line}
+
+    assert lines[0].startswith("churn 2  2024-01-01 00:00 to 2024-01-02 00:00 UTC")
+    assert "drifted: age" in lines[1]
+    assert "not enough data for 1 of 3" in lines[1]
+    assert "monitoring faults: 1" in lines[1]
+    for feature, verdict in (("age", "drifted"), ("city", "stable"), ("new", "not enough data")):
+        for shown in (verdict, "1,234", "98,765", "0.31", "0.25", "1e-09"):
+            assert shown in by_feature[feature]
+    assert "not enough data: 12 of 30" in next(line for line in lines if line.startswith("recall"))
+    assert any("0.88 to 0.92" in line for line in lines)
+    assert any(line.startswith("firing: [critical]") for line in lines)
+    assert "monitoring fault in detector mine: ValueError: boom" in lines
+
+
+@pytest.mark.parametrize(
+    ("drift", "headline"),
+    [
+        ((), "no drift was judged"),
+        ((result("a", drifted=False),), "no drift found"),
+        ((result("a", drifted=None),), "not enough data for 1 of 1"),
+    ],
+)
+def test_nothing_found_and_nothing_known_are_two_things(drift, headline):
+    """The headline tells "no drift found" from "nothing could be judged"."""
+    report = CycleReport(model="m", model_version="", since=START, time=START, drift=drift)
+
+    assert str(report).splitlines()[1] == headline
+
+
+def test_hostile_names_stay_in_their_line():
+    """No name, label, reason or message of the outside can start a line of its own or hide one."""
+
+    def report(text):
+        return CycleReport(
+            model=text,
+            model_version=text,
+            since=START,
+            time=START,
+            metrics=(Metric(text, 0.5, labels={text: text}, why=text, model_version=text),),
+            drift=(
+                result(text, drifted=True, why=text, caveats=(text,)),
+                result(text, drifted=None, why=text),
+            ),
+            alerts=(sample_alert(),),
+            faults=(Fault(text, text),),
+        )
+
+    hostile = str(report(HOSTILE))
+
+    assert len(hostile.splitlines()) == len(str(report("plain")).splitlines())
+    assert all(char.isprintable() or char == "\n" for char in hostile)
+    assert r"x\nno drift found" in hostile

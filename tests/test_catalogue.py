@@ -1,0 +1,92 @@
+"""The one catalogue of metrics: what is collected is in it, and what is in it is collected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests.traffic import predicted, told, window
+
+from mlwatch import defaults
+from mlwatch.catalogue import CATALOGUE
+from mlwatch.records import DriftPolicy, Metric
+from mlwatch.reference import Reference
+
+OF_THE_CYCLE = {"monitoring_fault"}
+"""What a cycle measures of itself, over its collectors."""
+
+UNITS = {
+    "faults", "features", "ms", "nats", "rows", "rows/s", "score", "share", "target",
+}  # fmt: skip
+
+
+def windows():
+    """Give a window of each task, with outcomes, latencies and errors."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    of_task = {
+        "binary": (rng.random(400).tolist(), rng.integers(0, 2, 400).tolist()),
+        "multiclass": (
+            rng.choice(list("abc"), 400).tolist(),
+            rng.choice(list("abc"), 400).tolist(),
+        ),
+        "regression": (rng.normal(size=400).tolist(), rng.normal(size=400).tolist()),
+    }
+    for task, (served, true) in of_task.items():
+        reference = Reference.fit({"x": x}, predictions=served, outcomes=true, task=task)
+        rows = [
+            predicted(
+                i, served[i], {"x": float(x[i])}, latency_ms=5.0, error="e" * (i == 0) or None
+            )
+            for i in range(400)
+        ]
+        outcomes = [told(i, true[i]) for i in range(400)]
+        yield window([*rows, *outcomes], reference)
+        yield window([*rows, *outcomes])
+
+
+@pytest.fixture(scope="module")
+def collected():
+    """Every metric that the default collectors make of those windows."""
+    return [
+        item
+        for view in windows()
+        for collector in defaults.collectors(None, DriftPolicy())
+        for item in collector.collect(view)
+        if isinstance(item, Metric)
+    ]
+
+
+def test_what_is_collected_is_in_the_catalogue(collected):
+    """Each metric of the default collectors has an entry, with the labels it carries."""
+    for metric in collected:
+        assert metric.name in CATALOGUE
+        assert set(metric.labels) == set(CATALOGUE[metric.name].labels), metric
+
+
+def test_what_is_in_the_catalogue_is_collected(collected):
+    """No entry of the catalogue is a metric that nothing measures."""
+    measured = {metric.name for metric in collected if metric.value is not None}
+
+    assert set(CATALOGUE) == measured | OF_THE_CYCLE
+
+
+def test_shares_are_shares(collected):
+    """A metric of unit "share" lies between 0 and 1, but for R2, which may be negative."""
+    for metric in collected:
+        if CATALOGUE[metric.name].unit == "share" and metric.value is not None:
+            assert metric.value <= 1
+            assert metric.value >= 0 or metric.name == "r2"
+        assert metric.value is None or math.isfinite(metric.value)
+
+
+@pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
+def test_entries_are_complete(spec):
+    """Each entry has a known unit, kind and direction, and one line of text that ends in a stop."""
+    assert CATALOGUE[spec.name] is spec
+    assert spec.unit in UNITS
+    assert spec.kind in {"gauge", "total"}
+    assert spec.direction in {"up", "down", ""}
+    assert spec.text.endswith(".")
+    assert "\n" not in spec.text

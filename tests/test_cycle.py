@@ -1,0 +1,374 @@
+"""A cycle finishes whatever its parts do, and says which of them failed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests.service import MINUTE, MODEL, START, STORES, VERSION, make_store, reference, rows
+
+from mlwatch import (
+    DriftResult,
+    Metric,
+    Monitor,
+    NotificationError,
+    Severity,
+    Table,
+    Threshold,
+)
+from mlwatch.alerting import Finding
+from mlwatch.collectors import DriftCollector, TrafficCollector
+from mlwatch.detectors import ChiSquareDetector, KSDetector
+from mlwatch.stores import MemoryStore
+from mlwatch.testing import ManualClock, RecordingNotifier, ScriptedCollector, ScriptedDetector
+
+TRAFFIC = TrafficCollector()
+RATE = Threshold("prediction_count", above=10)
+
+
+class Bench:
+    """A monitor whose parts are chosen by the test, cycle by cycle."""
+
+    def __init__(self, store=None, **options):
+        self.clock = ManualClock(START)
+        self.told = RecordingNotifier()
+        options.setdefault("notifiers", [self.told])
+        self.store = store or MemoryStore()
+        self.monitor = Monitor(
+            options.pop("given", reference()),
+            store=self.store,
+            model=MODEL,
+            model_version=VERSION,
+            clock=self.clock,
+            **options,
+        )
+        data, scores, _ = rows(200)
+        self.monitor.record_batch(data, scores)
+
+    def cycle(self):
+        """Run a cycle, ten minutes after the one before."""
+        self.clock.advance(10 * MINUTE)
+        return self.monitor.run_cycle()
+
+    @property
+    def titles(self):
+        return [(alert.state, alert.title) for alert in self.told.alerts]
+
+
+class Fragile:
+    """A part that raises while it is told to."""
+
+    def __init__(self, inner, name="fragile"):
+        self.inner = inner
+        self.name = name
+        self.error = RuntimeError("out of order")
+
+    def _run(self, *given):
+        if self.error is not None:
+            raise self.error
+        return self.inner(*given)
+
+    collect = detect = notify = __call__ = _run
+
+
+def fragile(part, inner):
+    """Return a bench with one fragile part, and that part."""
+    broken = Fragile(inner)
+    told = RecordingNotifier()
+    options = {
+        "collector": {"collectors": [broken, TRAFFIC]},
+        "detector": {"detectors": [broken, KSDetector(), ChiSquareDetector()]},
+        "rule": {"rules": [broken, RATE]},
+        "notifier": {"notifiers": [broken, told], "rules": [RATE]},
+    }[part]
+    bench = Bench(**{"notifiers": [told]} | options)
+    bench.told = told
+    return bench, broken
+
+
+PARTS = {
+    "collector": lambda window: [Metric("own", 1.0)],
+    "detector": lambda reference, current: None,
+    "rule": lambda metrics: [],
+    "notifier": lambda alert: None,
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_raises_ends_no_cycle(part):
+    """The fault is in the report, in a metric and in an alert; it resolves when the part works."""
+    bench, broken = fragile(part, PARTS[part])
+    report = bench.cycle()
+    fault = report.faults[-1]
+    assert {each.part for each in report.faults} == {fault.part}
+    assert fault.part.startswith(f"{part} fragile")
+    assert "RuntimeError: out of order" in fault.error
+    (metric,) = report.find("monitoring_fault", part=fault.part)
+    assert (metric.value, metric.why) == (1.0, fault.error)
+    titles = [title for state, title in bench.titles if state == "firing"]
+    assert f"monitoring fault in {fault.part}" in titles
+    assert f"monitoring fault in {fault.part}: " in str(report)
+    assert report["prediction_count"].value == 200
+
+    bench.cycle()
+    assert bench.titles.count(("firing", f"monitoring fault in {fault.part}")) == 1
+    assert not any(state == "resolved" for state, _ in bench.titles)
+
+    broken.error = None
+    report = bench.cycle()
+    assert report.faults == ()
+    assert report.find("monitoring_fault", part=fault.part)[0].value == 0.0
+    assert bench.titles.count(("resolved", f"monitoring fault in {fault.part}")) == 1
+
+
+@pytest.mark.parametrize("part", ["collector", "detector", "rule"])
+def test_the_other_parts_measure_the_same(part):
+    """Beside a part that raises, all others give what they give without it."""
+    bench, _ = fragile(part, PARTS[part])
+    whole = {
+        "collector": Bench(collectors=[TRAFFIC]),
+        "detector": Bench(detectors=[KSDetector(), ChiSquareDetector()]),
+        "rule": Bench(rules=[RATE]),
+    }[part]
+    reports = [it.cycle() for it in (bench, whole)]
+
+    def measured(report):
+        return [metric for metric in report.metrics if metric.name != "monitoring_fault"]
+
+    assert measured(reports[0]) == measured(reports[1])
+    assert reports[0].drift == reports[1].drift
+
+
+def test_a_fault_is_never_a_measurement():
+    """A collector that raises gives no metric of its own, in the report or in the store."""
+
+    def half(window):
+        yield Metric("own", 0.0)
+        raise RuntimeError("out of order")
+
+    bench = Bench(collectors=[half, TRAFFIC])
+    report = bench.cycle()
+    assert report.find("own") == ()
+    with pytest.raises(KeyError, match="own"):
+        report["own"]
+    assert "own" not in {row.name for row in bench.store.read(Table.metrics)}
+    assert "own" not in report.to_row()
+
+
+def test_a_fault_in_one_window_is_told_once():
+    """A part that fails for two versions in one cycle is one fault metric and one alert."""
+    bench = Bench(collectors=[Fragile(None), TRAFFIC])
+    bench.monitor.record_batch({"x": [1.0]}, [0.5], model_version="3")
+    report = bench.cycle()
+    assert len(report.faults) == 2
+    assert len(report.find("monitoring_fault", part="collector fragile")) == 1
+    assert bench.titles == [("firing", "monitoring fault in collector fragile")]
+
+
+class Misnamed:
+    """A detector whose results bear another name than its own."""
+
+    name = "inner"
+    error = RuntimeError("out of order")
+
+    def detect(self, reference, current):
+        if self.error is not None:
+            raise self.error
+        return ScriptedDetector(name="outer").detect(reference, current)
+
+
+def test_a_detector_is_known_by_its_own_name():
+    """A detector's fault resolves when it works, whatever name its results bear."""
+    detector = Misnamed()
+    bench = Bench(collectors=[DriftCollector([detector])])
+    assert {fault.part for fault in bench.cycle().faults} == {"detector inner"}
+    detector.error = None
+    bench.cycle()
+    assert [state for state, _ in bench.titles] == ["firing", "resolved"]
+
+
+def test_without_a_reference_no_detector_is_said_to_work():
+    """A detector that did not run is neither at fault nor well."""
+    report = Bench(given=None).cycle()
+    parts = {metric.labels["part"] for metric in report.find("monitoring_fault")}
+    assert not any(part.startswith("detector") for part in parts)
+    assert "collector drift" in parts
+
+
+WRONG = {
+    "no metric": lambda window: [5],
+    "nothing": lambda window: None,
+    "a text value": lambda window: [Metric("own", "high")],
+    "no labels": lambda window: [Metric("own", 1.0, labels=None)],
+    "half a row": lambda window: [Metric("own", 1.0, n=None)],
+}
+
+
+@pytest.mark.parametrize("collector", WRONG.values(), ids=WRONG)
+def test_a_collector_that_gives_no_metrics_is_at_fault(collector):
+    """What is no metric, or a metric that no store can keep, is a fault and not a lost cycle."""
+    report = Bench(collectors=[collector, TRAFFIC]).cycle()
+    assert [fault.part for fault in report.faults] == ["collector <lambda>"]
+    assert report["prediction_count"].value == 200
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_collector_may_use_numpy(kind, tmp_path):
+    """Metrics in numpy's numbers, with labels that are no texts, are kept and can alert."""
+    metric = Metric(
+        "own", np.float64(0.3), np.float32(0.25), np.float64(0.5), np.int64(4), {"k": np.int64(5)}
+    )
+    bench = Bench(
+        make_store(kind, tmp_path),
+        collectors=[ScriptedCollector([[metric]])],
+        rules=[Threshold("own", above=np.float64(0.1), labels={"k": "5"})],
+    )
+    bench.cycle()
+    report = bench.cycle()
+    assert (report["own"].value, report["own"].n, report["own"].labels) == (0.3, 4, {"k": "5"})
+    assert bench.titles == [("firing", "own (k 5) is 0.3 (own above 0.1)")]
+
+
+def test_nan_is_no_figure():
+    """A collector's NaN is a metric without a value that says why, and resolves no alert."""
+    script = [[Metric("own", 1.0)], [Metric("own", math.nan)], [Metric("own", np.float64("nan"))]]
+    bench = Bench(collectors=[ScriptedCollector(script)], rules=[Threshold("own", above=0.5)])
+    bench.cycle()
+    for _ in range(2):
+        metric = bench.cycle()["own"]
+        assert metric.value is None
+        assert "NaN" in metric.why
+    assert [state for state, _ in bench.titles] == ["firing"]
+
+
+def test_a_rule_that_gives_no_findings_is_at_fault():
+    """What is no finding, or has no known severity, is the rule's fault; the state stays whole."""
+    metric = Metric("own", 1.0)
+
+    def careless(metrics):
+        return [Finding("careless", "dreadful", True, "t", "w", metric)]
+
+    bench = Bench(rules=[careless, lambda metrics: [5], RATE])
+    for _ in range(2):
+        report = bench.cycle()
+        assert [fault.part for fault in report.faults] == ["rule careless 1", "rule <lambda> 2"]
+    assert ("firing", "prediction_count is 200 (prediction_count above 10)") in bench.titles
+    assert bench.titles.count(("firing", "monitoring fault in rule careless 1")) == 1
+
+
+def test_a_rule_sees_each_cycle_once():
+    """A rule of the user's is called once a cycle, with all of its metrics."""
+    calls = []
+
+    def silence(metrics):
+        calls.append([metric.name for metric in metrics])
+        found = [metric for metric in metrics if metric.name == "prediction_count"]
+        anything = Metric("traffic", None)
+        yield Finding("silence", Severity.WARNING, not found, "no traffic", "none", anything)
+
+    bench = Bench(rules=[silence])
+    bench.cycle()
+    bench.cycle()
+    assert len(calls) == 2
+    assert bench.titles == []
+
+
+def test_a_new_alert_about_a_notifier_tries_no_delivery_twice():
+    """In one cycle each delivery is tried once, also when a fault is told at its end."""
+    tried = []
+
+    def busy(alert):
+        tried.append(alert.title)
+        raise NotificationError("busy")
+
+    told = RecordingNotifier()
+    bench = Bench(rules=[RATE], notifiers=[busy, told])
+    bench.cycle()
+    assert len(tried) == len(set(tried)) == 2
+    bench.cycle()
+    assert len(tried) == 4
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_window_judged_twice_gives_one_result(kind, tmp_path):
+    """A second cycle in the same minute replaces the first's results, key by key."""
+    bench = Bench(make_store(kind, tmp_path))
+    first = bench.cycle()
+    data, scores, _ = rows(200, seed=8, shift=2.0)
+    bench.monitor.record_batch(data, scores)
+    second = bench.monitor.run_cycle()
+    for table, found in ((Table.metrics, second.metrics), (Table.drift, second.drift)):
+        kept = {row.key: row for row in bench.store.read(table)}
+        assert kept == {item.key: item for item in found}
+    assert {metric.key for metric in first.metrics} <= {metric.key for metric in second.metrics}
+    assert second["prediction_count"].value == 400
+
+
+def test_results_bear_the_window_they_are_about():
+    """Each metric and drift result names its model, version and window."""
+    report = Bench().cycle()
+    for item in (*report.metrics, *report.drift):
+        assert (item.model, item.model_version) == (MODEL, VERSION)
+        assert (item.since, item.time) == (report.since, report.time)
+    assert report.time - report.since == 24 * 60 * MINUTE
+
+
+# The report
+
+METRICS = [
+    Metric("accuracy", 0.81234, 0.79, 0.83, 1200),
+    Metric("roc_auc", None, n=3, why="not enough data: 3 of 30"),
+    Metric("latency_ms", 12.5, 12.0, 13.0, 1200, {"quantile": "0.95"}),
+]
+
+
+def test_the_report_can_be_read_at_a_glance():
+    """`print(report)` shows verdict, metrics, drift, alerts and faults as one table each."""
+    rules = [Threshold("accuracy", below=0.9, severity="critical")]
+    collectors = [ScriptedCollector([METRICS]), DriftCollector([ScriptedDetector({"x": True})])]
+    bench = Bench(collectors=[*collectors, Fragile(None, "bad\nname")], rules=rules)
+    report = bench.cycle()
+    lines = str(report).splitlines()
+    assert lines[0] == f"{MODEL} {VERSION}  2023-12-31 12:11 to 2024-01-01 12:11 UTC"
+    assert lines[1] == "drifted: x; monitoring faults: 1"
+    (accuracy,) = [line for line in lines if line.startswith("accuracy")]
+    assert accuracy.split() == ["accuracy", "0.8123", "0.79", "to", "0.83", "1,200"]
+    assert any(line.endswith("not enough data: 3 of 30") for line in lines)
+    assert any(line.startswith("latency_ms [quantile=0.95]") for line in lines)
+    assert any("x  " in line and "drifted" in line for line in lines)
+    assert any(line.startswith("firing: [critical] accuracy is 0.8123") for line in lines)
+    assert r"monitoring fault in collector bad\nname: RuntimeError: out of order" in lines
+
+
+def test_the_report_is_also_a_frame_and_a_row():
+    """`to_frame()` is one row a metric and `to_row()` one flat row a cycle."""
+    report = Bench(collectors=[ScriptedCollector([METRICS])]).cycle()
+    frame = report.to_frame()
+    assert list(frame["name"][:3]) == ["accuracy", "roc_auc", "latency_ms"]
+    assert len(frame) == len(report.metrics)
+    row = report.to_row()
+    assert (row["accuracy"], row["accuracy_low"], row["accuracy_high"]) == (0.81234, 0.79, 0.83)
+    assert row["roc_auc"] is None
+    assert row["latency_ms[quantile=0.95]"] == 12.5
+    assert (row["model"], row["model_version"], row["time"]) == (MODEL, VERSION, report.time)
+    assert (row["alerts"], row["faults"]) == (0, 0)
+
+
+def test_a_metric_that_is_not_there_says_what_is():
+    """An unknown name is a KeyError with the nearest names; labels find one of several."""
+    report = Bench(collectors=[ScriptedCollector([METRICS])]).cycle()
+    with pytest.raises(KeyError, match="accuracy"):
+        report["acuracy"]
+    assert report.find("latency_ms", quantile="0.5") == ()
+    assert report.find("latency_ms", quantile="0.95")[0].value == 12.5
+
+
+def test_a_drift_result_of_a_collector_is_kept():
+    """A collector of the user's may give drift results too; they are stamped and stored."""
+    result = DriftResult("text", "own", 1.0, 0.5, 0.4, None, 10, 10, drifted=True)
+    bench = Bench(collectors=[lambda window: [result]])
+    report = bench.cycle()
+    (kept,) = bench.store.read(Table.drift)
+    assert kept == report.drift[0]
+    assert kept.model == MODEL

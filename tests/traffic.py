@@ -1,0 +1,53 @@
+"""Traffic as the recorder hands it over, and the windows that ingest makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from mlwatch.ingest.join import Known, join
+from mlwatch.records import Table
+from mlwatch.reference import Reference
+from mlwatch.window import Window
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def predicted(
+    i: int,
+    served: Any,
+    features: Mapping[str, Any] | None = None,
+    *,
+    probability: Any = None,
+    latency_ms: float | None = None,
+    error: str | None = None,
+    time: datetime | None = None,
+) -> list[Any]:
+    """Return the event of prediction number `i`, one a second from `START` where not said."""
+    when = START + timedelta(seconds=i) if time is None else time
+    known = dict(features or {})
+    return ["p", "m", "1", str(i), when, known, served, probability, latency_ms, error, None]
+
+
+def told(i: int, outcome: Any) -> list[Any]:
+    """Return the event of the outcome of prediction number `i`."""
+    return ["o", "m", str(i), START, outcome]
+
+
+def window(
+    events: Sequence[Any],
+    reference: Reference | None = None,
+    *,
+    parts: int = 1,
+    span: timedelta = HOUR,
+) -> Window:
+    """Ingest events in so many stretches, as from a store, and return the window they make."""
+    known, panes = Known(), []
+    for places in np.array_split(np.arange(len(events)), parts):
+        stretch = [events[place] for place in places]
+        panes += join(stretch, known, lambda _: reference, {}).rows("m")[Table.panes]
+    return Window("m", "1", START, START + span, tuple(panes), reference)
