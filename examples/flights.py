@@ -125,11 +125,12 @@ def print_alert(alert: Alert) -> None:
 
 def print_first_day(report: CycleReport) -> None:
     """Say what one day of flights is not enough to judge, and why."""
-    auc, undecided = report["roc_auc"], [d for d in report.drift if d.drifted is None]
+    auc = report["roc_auc"]
     print(f"After one day, {report['prediction_count'].value:.0f} predictions:")
     print(f"  roc_auc: {auc.why or f'somewhere between {auc.low:.2f} and {auc.high:.2f}'}")
-    for why in dict.fromkeys(drift.why for drift in undecided):
-        print(f"  {', '.join(drift.feature for drift in undecided if drift.why == why)}: {why}")
+    lacking = {result.feature: result.why for result in report.drift if result.drifted is None}
+    for why in dict.fromkeys(lacking.values()):
+        print(f"  {', '.join(name for name in lacking if lacking[name] == why)}: {why}")
 
 
 def print_month(report: CycleReport) -> None:

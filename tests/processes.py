@@ -57,8 +57,8 @@ class Account:
         self.noted = Counter()
         self.torn = 0
         for segment in self.spool.segments():
-            self.torn += self.spool.torn(segment)
-            for frame in self.spool.read(segment, 0):
+            for frame in self.spool.read(segment, 0, to_end=True):
+                self.torn += frame.noted.get("torn_bytes", 0)
                 self.records += frame.records
                 self.recorded += frame.recorded
                 self.dropped.update(frame.dropped)

@@ -141,18 +141,22 @@ def test_the_other_parts_measure_the_same(part):
 
 
 def test_a_fault_is_never_a_measurement():
-    """A collector that raises gives no metric of its own, in the report or in the store."""
+    """Of a collector that raises only what it measured before is there, in report and store."""
 
     def half(window):
-        yield Metric("own", 0.0)
+        yield Metric("measured", 3.0)
         raise RuntimeError("out of order")
+        yield Metric("own", 0.0)
 
     bench = Bench(collectors=[half, TRAFFIC])
     report = bench.cycle()
+    assert report["measured"].value == 3.0
     assert report.find("own") == ()
     with pytest.raises(KeyError, match="own"):
         report["own"]
-    assert "own" not in {row.name for row in bench.store.read(Table.metrics)}
+    names = {row.name for row in bench.store.read(Table.metrics)}
+    assert "measured" in names
+    assert "own" not in names
     assert "own" not in report.to_row()
 
 
@@ -194,6 +198,47 @@ def test_without_a_reference_no_detector_is_said_to_work():
     parts = {metric.labels["part"] for metric in report.find("monitoring_fault")}
     assert not any(part.startswith("detector") for part in parts)
     assert "collector drift" in parts
+
+
+class Tallying:
+    """A collector with a tally that raises while it is told to."""
+
+    name = "sizes"
+    broken = False
+    detectors = None
+
+    def tally(self, rows):
+        if self.broken:
+            raise RuntimeError("out of order")
+        return {"all": len(rows), "big": sum(row.features["x"] > 1 for row in rows)}
+
+    def collect(self, window):
+        counts = window.tally("sizes")
+        return [Metric("big", float(counts.get("big", 0)), n=counts.get("all", 0))]
+
+
+def test_a_collector_tallies_at_ingest():
+    """What a collector's `tally` counts at ingest, its `collect` finds in the window."""
+    bench = Bench(collectors=[Tallying(), TRAFFIC])
+    metric = bench.cycle()["big"]
+    assert (metric.value, metric.n) == (float((rows(200)[0]["x"] > 1).sum()), 200)
+
+
+def test_a_tally_that_raises_is_told_until_it_works():
+    """A `tally` that raises is a fault and an alert; without traffic it is neither ill nor well."""
+    collector = Tallying()
+    collector.broken = True
+    bench = Bench(collectors=[collector, TRAFFIC])
+    report = bench.cycle()
+    assert report["prediction_count"].value == 200
+    assert [fault.part for fault in report.faults] == ["tally sizes"]
+    assert bench.monitor.status().noted == {"tally_failed": 200}
+    collector.broken = False
+    assert bench.cycle().find("monitoring_fault", part="tally sizes") == ()
+    bench.monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5)
+    assert bench.cycle().faults == ()
+    title = "monitoring fault in tally sizes"
+    assert bench.titles == [("firing", title), ("resolved", title)]
 
 
 WRONG = {

@@ -65,6 +65,17 @@ class TestFit:
         assert reference.profile.rows == N
         assert reference.distribution("age").n == N
 
+    def test_missing_values_of_many_categories_keep_their_share(self):
+        """A column counted on half of its rows has its missing values counted on that half too."""
+        rng = np.random.default_rng(0)
+        names = rng.integers(0, 400, 8000).astype(str).astype(object)
+        names[rng.random(8000) < 0.2] = None
+        found = Reference.fit({"x": names}).distribution("x")
+
+        assert found.counts.tolist() == found.grid.mass.tolist()
+        assert found.total == 4000
+        assert found.missing / found.total == pytest.approx(0.2, abs=0.02)
+
     def test_a_column_of_the_whole_zoo(self):
         """Missing, NaN, infinite, constant and single-row columns are fitted and counted."""
         data = {

@@ -13,6 +13,7 @@ from tests.processes import Account, run, start
 
 from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.spool import DiskSpool, MemorySpool, SegmentId
+from mlwatch.spool.frame import opening
 from mlwatch.spool.wire import DEEPEST, decode_record
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -179,9 +180,19 @@ def test_a_folder_without_permission_is_refused_at_construction(tmp_path):
         DiskSpool(tmp_path / "spool")
 
 
-@pytest.mark.parametrize("left", [1, 7, 8, 9, -1])
-def test_a_torn_end_is_skipped_and_counted(tmp_path, left):
-    """What a kill left half written is no frame; all before it is read."""
+def end(spool):
+    """Return what reading to the end of the only segment says beyond its sound frames."""
+    (segment,) = spool.segments()
+    sound = list(spool.read(segment, 0))
+    (last,) = list(spool.read(segment, 0, to_end=True))[len(sound) :]
+    assert (last.number, last.records) == (len(sound) + 1, [])
+    assert list(spool.read(segment, last.number, to_end=True)) == []
+    return last.recorded, last.dropped, last.noted
+
+
+@pytest.mark.parametrize("left", [1, 7, 8, 12, 13, -1])
+def test_a_torn_end_is_skipped_and_noted(tmp_path, left):
+    """What a kill left half written is no frame; all before it is read, and nothing is kept."""
     spool = DiskSpool(tmp_path)
     append(spool, 1)
     whole = only_file(tmp_path).stat().st_size
@@ -190,12 +201,13 @@ def test_a_torn_end_is_skipped_and_counted(tmp_path, left):
     left %= only_file(tmp_path).stat().st_size - whole
     os.truncate(only_file(tmp_path), whole + left)
 
-    (segment,) = spool.segments()
     assert values(spool) == [1]
-    assert spool.torn(segment) == left
+    assert end(spool) == (0, {}, {"torn_bytes": left, "torn_segments": 1})
+    spool.remove(spool.segments()[0])
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_an_end_of_zeros_is_skipped_and_counted(tmp_path):
+def test_an_end_of_zeros_is_skipped_and_noted(tmp_path):
     """A file system may give zeros for what a loss of power took."""
     spool = DiskSpool(tmp_path)
     append(spool, 1)
@@ -204,21 +216,118 @@ def test_an_end_of_zeros_is_skipped_and_counted(tmp_path):
         file.write(bytes(64))
 
     assert values(spool) == [1]
-    assert spool.torn(spool.segments()[0]) == 64
+    assert end(spool) == (0, {}, {"torn_bytes": 64, "torn_segments": 1})
 
 
-def test_a_flipped_bit_ends_the_reading_there(tmp_path):
-    """A damaged frame and those behind it are not read as if they were sound."""
-    spool = DiskSpool(tmp_path)
-    for number in range(3):
-        append(spool, f"value {number}")
+def test_a_whole_end_says_nothing(make):
+    """Reading a sound segment to its end gives its frames and nothing else."""
+    spool = make()
+    append(spool, 1)
     spool.close()
-    data = bytearray(only_file(tmp_path).read_bytes())
-    data[data.index(b"value 1")] ^= 1
-    only_file(tmp_path).write_bytes(data)
+    (segment,) = spool.segments()
 
-    assert values(spool) == ["value 0"]
-    assert spool.torn(spool.segments()[0]) > 0
+    assert [frame.records for frame in spool.read(segment, 0, to_end=True)] == [[1]]
+
+
+def change(folder, at, data):
+    """Write over a part of the only segment."""
+    with only_file(folder).open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def test_a_damaged_frame_costs_itself_alone(tmp_path):
+    """Reading goes on behind it; the next frame counts what was lost, as its writer counted it."""
+    spool = DiskSpool(tmp_path)
+    append(spool, "a")
+    append(spool, "b", "c", recorded=5, dropped={"full": 3}, noted={"future": 1})
+    append(spool, "damaged", recorded=2, dropped={"full": 1})
+    append(spool, "d", recorded=2, dropped={"closed": 1})
+    content = only_file(tmp_path).read_bytes()
+    change(tmp_path, content.index(b"b"), b"?")
+    change(tmp_path, content.index(b"damaged"), b"?")
+
+    first, last = frames(spool)
+    assert (first.number, last.number) == (1, 4)
+    assert (last.records, last.recorded) == (["d"], 9)
+    assert last.dropped == {"full": 4, "closed": 1, "damaged": 3}
+    assert last.noted == {"future": 1}
+    append(spool, "e")
+    assert values(spool) == ["a", "d", "e"]
+    spool.close()
+    spool.remove(spool.segments()[0])
+    (kept,) = tmp_path.iterdir()
+    assert kept.name.endswith(".seg.bad")
+    assert spool.segments() == []
+    assert spool.bytes == 0
+
+
+def test_damage_to_what_was_read_before_loses_nothing(tmp_path):
+    """A new reader that starts behind a damaged frame takes nothing of it for lost."""
+    spool = DiskSpool(tmp_path)
+    for value in ("a", "b", "c", "d", "e"):
+        append(spool, value)
+    content = only_file(tmp_path).read_bytes()
+    change(tmp_path, content.index(b"\xa1b") + 1, b"?")
+    change(tmp_path, content.index(b"\xa1c") + 1, b"?")
+    reader = DiskSpool(tmp_path)
+    (segment,) = reader.segments()
+
+    (four, _) = reader.read(segment, 3)
+    assert (four.number, four.recorded, four.dropped) == (4, 1, {})
+    (four, _) = DiskSpool(tmp_path).read(segment, 2)
+    assert (four.number, four.recorded, four.dropped) == (4, 2, {"damaged": 1})
+    assert [frame.number for frame in reader.read(segment, 4)] == [5]
+
+
+@pytest.mark.parametrize(
+    ("at", "data", "lost"),
+    [
+        pytest.param(0, b"?", 2, id="mark"),
+        pytest.param(4, b"\xff\xff\xff\xff", 2, id="length too large"),
+        pytest.param(4, bytes(4), 2, id="length zero"),
+        pytest.param(8, b"????", 2, id="checksum"),
+        pytest.param(12, b"?", 1, id="structure"),
+        pytest.param(-1, b"?", 2, id="record"),
+    ],
+)
+def test_a_damaged_end_is_dropped(tmp_path, at, data, lost):
+    """At the end of a finished segment as many records are dropped as can be made out, or one."""
+    spool = DiskSpool(tmp_path)
+    append(spool, 1)
+    whole = only_file(tmp_path).stat().st_size
+    append(spool, 2, 3)
+    spool.close()
+    change(tmp_path, at + (whole if at >= 0 else only_file(tmp_path).stat().st_size), data)
+
+    assert values(spool) == [1]
+    assert end(spool) == (lost, {"damaged": lost}, {})
+    spool.remove(spool.segments()[0])
+    assert [path.suffix for path in tmp_path.iterdir()] == [".bad"]
+
+
+@pytest.mark.parametrize("size", [1, 12, 16])
+def test_a_damaged_opening_costs_nothing(tmp_path, size):
+    """What is behind an opening that was overwritten is a segment all the same."""
+    spool = DiskSpool(tmp_path)
+    append(spool, 1)
+    append(spool, 2)
+    for byte in (b"\0", b"?"):
+        change(tmp_path, 0, byte * size)
+        assert values(DiskSpool(tmp_path)) == [1, 2]
+
+
+def test_a_mark_in_a_record_is_no_frame(tmp_path):
+    """Bytes that look like the start of a frame, in a damaged one, are not taken for one."""
+    spool = DiskSpool(tmp_path)
+    looks = b"\xc1MLF" + struct.pack("<II", 5, 0) + b"hello"
+    for value in (1, looks * 3, 2):
+        append(spool, value)
+    data = only_file(tmp_path).read_bytes()
+    change(tmp_path, data.index(b"hello"), b"?")
+
+    assert values(spool) == [1, 2]
+    assert frames(spool)[1].dropped == {"damaged": 1}
 
 
 def test_a_segment_that_was_hardly_begun_is_empty(tmp_path):
@@ -236,7 +345,7 @@ def test_a_segment_that_was_hardly_begun_is_empty(tmp_path):
 
 def test_a_newer_version_is_refused(tmp_path):
     """What this library cannot understand it says so, and keeps."""
-    (tmp_path / "00ff-000001.seg").write_bytes(struct.pack("<8sI", b"MLWSPOOL", 2) + b"future")
+    (tmp_path / "00ff-000001.seg").write_bytes(opening(version=2) + b"future")
 
     with pytest.raises(SpoolError, match=r"00ff-000001\.seg has version 2.*upgrade"):
         values(DiskSpool(tmp_path))

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from mlwatch import defaults
-from mlwatch._guard import salvage
-from mlwatch.alerting import AlertManager, Notify, Rule
+from mlwatch.alerting import AlertManager, Rule
 from mlwatch.alerting.rules import MonitoringFault
-from mlwatch.collectors.drift import Detect
-from mlwatch.cycle import Collect, Cycle
-from mlwatch.errors import ConfigurationError, GridMismatchError
-from mlwatch.ingest import SPAN, FindReference, Ingest, pane_start
-from mlwatch.profile import Profile
-from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier, part_name
-from mlwatch.recorder import Recorder
-from mlwatch.records import (
-    AlertPolicy,
-    Batch,
-    CaptureOptions,
-    DriftPolicy,
-    Pane,
-    Table,
-    join_key,
+from mlwatch.cycle import Cycle
+from mlwatch.errors import ConfigurationError
+from mlwatch.ingest import SPAN, FindReference, Ingest
+from mlwatch.protocols import (
+    Collect,
+    Collector,
+    Detect,
+    DriftDetector,
+    MetricStore,
+    Notifier,
+    Notify,
+    part_name,
 )
+from mlwatch.recorder import Recorder
+from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
 from mlwatch.reference import Reference
 from mlwatch.spool import MemorySpool, Spool
 
@@ -92,12 +87,21 @@ def build(
     return Parts(spool, recorder, ingest, cycle)
 
 
-def references(given: Reference | Mapping[str, Reference] | None, model: str) -> FindReference:
+def references(
+    given: Reference | Mapping[str, Reference] | None, model: str, model_version: str
+) -> FindReference:
     """Return what finds the reference of a version.
 
     Raises:
-        ConfigurationError: Something else was given, or a reference of another model.
+        ConfigurationError: Something else was given, a reference of another model, or a mapping
+            without the monitor's own version.
     """
+    if isinstance(given, Mapping) and model_version not in given:
+        known = ", ".join(map(repr, given)) or "none"
+        raise ConfigurationError(
+            f"no reference of this monitor's own model_version={model_version!r}: there is "
+            f"{known}; give one of it too, or another model_version="
+        )
     by_version = dict(given) if isinstance(given, Mapping) else {"": given}
     for found in by_version.values():
         if found is not None and not isinstance(found, Reference):
@@ -151,119 +155,6 @@ def check_arguments(
             f"clock={clock!r}: must be callable and return a timezone-aware datetime, such as "
             "lambda: datetime.now(UTC)"
         )
-
-
-def check_span(what: str, since: datetime, until: datetime) -> None:
-    """Raise `ConfigurationError` unless `[since, until)` is a span of timezone-aware times."""
-    for value in (since, until):
-        if not isinstance(value, datetime) or value.utcoffset() is None:
-            raise ConfigurationError(
-                f"{what}: {value!r} is no timezone-aware datetime; use datetime(..., tzinfo=UTC)"
-            )
-    if since >= until:
-        raise ConfigurationError(f"{what}: {since} is not before {until}")
-
-
-def profile_batch(
-    profile: Profile,
-    start: datetime,
-    end: datetime,
-    *,
-    model: str,
-    model_version: str,
-    reference: Reference | None,
-    source: str,
-) -> Batch:
-    """Return the batch that stores counts of `[start, end)`; its id is of what they are.
-
-    Raises:
-        ConfigurationError: The span is empty or has no timezone, or there is no reference.
-        GridMismatchError: The profile was not counted on the reference.
-    """
-    check_span("record_profile", start, end)
-    fingerprint = _fingerprint(profile, reference, model_version)
-    rows = {"rows": {"recorded": profile.rows, "counted": profile.rows}}
-    pane = Pane(
-        model=model,
-        model_version=model_version,
-        reference=fingerprint,
-        time=pane_start(start.astimezone(UTC)),
-        span=end - start,
-        source=source,
-        tallies=profile.to_tallies() | rows,
-    )
-    content = hashlib.sha256(msgspec.json.encode(pane.tallies, order="sorted")).hexdigest()
-    return Batch(join_key("profile", pane.key, content), {Table.panes: [pane]})
-
-
-def _fingerprint(profile: Profile, reference: Reference | None, version: str) -> str:
-    """Return the fingerprint of the reference that a profile was counted on."""
-    if not isinstance(profile, Profile):
-        raise ConfigurationError(
-            f"record_profile: {type(profile).__name__} is no Profile; make one with "
-            "reference.count or Profile.from_counts"
-        )
-    if reference is None:
-        raise ConfigurationError(
-            f"record_profile: there is no reference of version {version!r} whose grids could say "
-            "what the counts mean"
-        )
-    own = {name: grid.fingerprint for name, grid in reference.profile.grids.items()}
-    given = {name: grid.fingerprint for name, grid in profile.grids.items()}
-    if own != given:
-        differ = sorted(name for name in own | given if own.get(name) != given.get(name))
-        raise GridMismatchError(
-            f"record_profile: {', '.join(map(repr, differ))} was not counted on the reference of "
-            f"version {version!r}: count with reference.count or Profile.from_counts"
-        )
-    return reference.fingerprint
-
-
-Rows = tuple[list[tuple[Any, ...]], int]
-"""Rows, and how many more there would be if no column were shorter than the others."""
-
-
-def read_rows(
-    read: Callable[[Sequence[Any]], Rows], columns: Sequence[Any], recorder: Recorder
-) -> list[tuple[Any, ...]]:
-    """Return what `read` makes of a batch; count what is no batch, and rows that lack a value."""
-    found = salvage(read, columns, None)
-    if found is None:
-        recorder.refuse("bad_batch")
-        return []
-    rows, lost = found
-    if lost:
-        recorder.refuse("unequal_columns", lost)
-    return rows
-
-
-def batch_rows(columns: Sequence[Any]) -> Rows:
-    """Return features, prediction, probability and request id of each row of a batch."""
-    frame, predictions, probabilities, request_ids = columns
-    names = list(frame.keys())
-    served = plain(predictions)
-    others = [[None] * len(served) if it is None else it for it in (probabilities, request_ids)]
-    rows, lost = aligned([*(frame[name] for name in names), served, *others])
-    width = len(names)
-    return [(dict(zip(names, row, strict=False)), *row[width:]) for row in rows], lost
-
-
-def aligned(columns: Sequence[Any]) -> Rows:
-    """Return columns as rows, up to the end of the shortest."""
-    lists = [plain(column) for column in columns]
-    rows = list(zip(*lists, strict=False))
-    return rows, max(map(len, lists)) - len(rows)
-
-
-def plain(values: Any) -> list[Any]:
-    """Return values as a list of Python objects.
-
-    Raises:
-        TypeError: They are a text or a mapping, whose parts are no rows.
-    """
-    if isinstance(values, str | bytes | Mapping):
-        raise TypeError(f"{type(values).__name__} is no sequence of values")
-    return list(values.tolist() if hasattr(values, "tolist") else values)
 
 
 def _parts(what: str, parts: Any, verb: str) -> list[Any]:

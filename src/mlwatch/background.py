@@ -7,8 +7,9 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mlwatch._guard import attempt
 from mlwatch.records import Fault
@@ -22,12 +23,14 @@ class Background:
 
     An error is noted and logged, and the next try waits longer each time, up to half a minute.
     The thread is a daemon and belongs to the process that started it: after a fork the child has
-    none, and may start its own.
+    none, and may start its own. It holds the owner of the two methods weakly, and ends when the
+    owner is gone.
 
     Args:
         ingest: Moves what was recorded into the store.
         cycle: Runs one cycle.
         every: The time between two cycles, by the monotonic clock.
+        clock: Gives the time that an error is noted with.
         pause: Seconds between two calls of `ingest`.
     """
 
@@ -36,11 +39,13 @@ class Background:
         ingest: Callable[[], object],
         cycle: Callable[[], object],
         every: timedelta,
+        clock: Callable[[], datetime],
         pause: float = 1.0,
     ) -> None:
-        self._ingest = ingest
-        self._cycle = cycle
+        self._ingest = weakref.WeakMethod(ingest)
+        self._cycle = weakref.WeakMethod(cycle)
         self._every = every.total_seconds()
+        self._clock = clock
         self._pause = pause
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -74,19 +79,31 @@ class Background:
         due = time.monotonic() + self._every
         failures = 0
         while not self._stop.wait(self._wait(failures)):
-            _, fault = attempt("ingest", self._ingest)
             begun = time.monotonic()
-            if begun >= due:
-                _, failed = attempt("cycle", self._cycle)
-                due = begun + self._every if failed is None else due
-                fault = failed or fault
+            fault = self._turn(due=begun >= due)
+            if begun >= due and fault is None:
+                due = begun + self._every
             failures = 0 if fault is None else failures + 1
-            if fault is not None:
-                self._note(fault, failures)
+            self._note(fault, failures)
 
-    def _note(self, fault: Fault, failures: int) -> None:
-        self.last_error = fault.error
-        if failures & (failures - 1) == 0:  # 1, 2, 4, 8, ...: an outage is not a flood
+    def _turn(self, *, due: bool) -> Fault | None:
+        """Ingest, and run a cycle when one is due; return what failed."""
+        ingest, cycle = self._ingest(), self._cycle()
+        if ingest is None or cycle is None:
+            self._stop.set()
+            return None
+        _, fault = attempt("ingest", ingest)
+        if due:
+            _, failed = attempt("cycle", cycle)
+            fault = failed or fault
+        return fault
+
+    def _note(self, fault: Fault | None, failures: int) -> None:
+        if fault is None:
+            self.last_error = ""
+            return
+        self.last_error = f"{self._clock():%Y-%m-%d %H:%M:%S}: {fault.error}"
+        if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th: an outage is not a flood
             _LOG.warning("%s failed, %d times in a row: %s", fault.part, failures, fault.error)
 
     def _wait(self, failures: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -12,7 +12,7 @@ from typing import TypeVar
 from mlwatch._guard import attempt
 from mlwatch.alerting import AlertManager, Finding, MonitoringFault, Rule
 from mlwatch.errors import ConflictError
-from mlwatch.protocols import Collector, MetricStore, part_name
+from mlwatch.protocols import Collect, Collector, MetricStore, part_name
 from mlwatch.records import (
     Alert,
     Batch,
@@ -25,8 +25,6 @@ from mlwatch.records import (
     Table,
 )
 from mlwatch.window import Window
-
-Collect = Callable[[Window], Iterable[Metric | DriftResult | Fault]]
 
 Item = TypeVar("Item", Metric, DriftResult)
 
@@ -71,7 +69,7 @@ class Cycle:
             health: The parts that ran before the cycle: the fault of each, or None.
 
         Raises:
-            StoreError: The store cannot be read or written; nothing of the cycle is kept then.
+            StoreError: The store cannot be read or written; the next cycle judges anew.
         """
         found = [(window, self._collect(window)) for window in windows]
         metrics = [
@@ -99,6 +97,7 @@ class Cycle:
             metrics=(*metrics, *told),
             drift=tuple(drift),
             alerts=(*alerts, *more),
+            firing=self.manager.firing(self.store),
             faults=(*faults, *late),
         )
 
@@ -106,8 +105,7 @@ class Cycle:
         found: list[Metric | DriftResult | Fault] = []
         for name, collector in self.collectors.items():
             collect = collector.collect if isinstance(collector, Collector) else collector
-            items, fault = attempt(f"collector {name}", _listed, collect, window)
-            found += items or []
+            _, fault = attempt(f"collector {name}", _take, collect, window, found)
             if fault is not None:
                 found.append(fault)
         return found
@@ -116,9 +114,9 @@ class Cycle:
         """Name what ran, and so is at fault or is not; detectors run where there is a reference."""
         for name, collector in self.collectors.items():
             yield f"collector {name}"
-            if any(window.reference is not None for window in windows):
-                for detector in getattr(collector, "detectors", ()):
-                    yield f"detector {part_name(detector)}"
+            detectors = getattr(collector, "detectors", None)
+            if isinstance(detectors, Sequence) and any(window.reference for window in windows):
+                yield from (f"detector {part_name(detector)}" for detector in detectors)
 
     def _settle(
         self,
@@ -155,12 +153,12 @@ class Cycle:
         return {table: now - age for table, age in ages.items()}
 
 
-def _listed(collect: Collect, window: Window) -> list[Metric | DriftResult | Fault]:
-    items = list(collect(window))
-    for item in items:
+def _take(collect: Collect, window: Window, into: list[Metric | DriftResult | Fault]) -> None:
+    """Add what a collector gives to `into`, one by one: what came before it raised is kept."""
+    for item in collect(window):
         if not isinstance(item, Metric | DriftResult | Fault):
             raise TypeError(f"collected {type(item).__name__}; give Metric(name, value, ...)")
-    return [_plain(item) if isinstance(item, Metric) else item for item in items]
+        into.append(_plain(item) if isinstance(item, Metric) else item)
 
 
 def _plain(metric: Metric) -> Metric:

@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlwatch.alerting import Drifted, MonitoringFault, Notify, Rule
+from mlwatch.alerting import Drifted, MonitoringFault, Rule
 from mlwatch.collectors import (
     DriftCollector,
     PerformanceCollector,
     PredictionsCollector,
     TrafficCollector,
 )
-from mlwatch.collectors.drift import Detect
-from mlwatch.cycle import Collect
-from mlwatch.detectors import ChiSquareDetector, KSDetector
+from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector
 from mlwatch.errors import ConfigurationError
 from mlwatch.notifiers import LogNotifier
-from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
+from mlwatch.protocols import (
+    Collect,
+    Collector,
+    Detect,
+    DriftDetector,
+    MetricStore,
+    Notifier,
+    Notify,
+)
 from mlwatch.records import CaptureOptions, DriftPolicy, file_name
 from mlwatch.spool import DiskSpool, MemorySpool, Spool
 
 
 def detectors() -> list[DriftDetector | Detect]:
-    """Return one detector for numbers and one for categories."""
-    return [KSDetector(), ChiSquareDetector()]
+    """Return one detector for numbers, one for categories, and one for values that are missing."""
+    return [KSDetector(), ChiSquareDetector(), MissingDetector()]
 
 
 def collectors(

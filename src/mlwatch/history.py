@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from mlwatch.ingest import FindReference
@@ -22,7 +23,8 @@ def read_windows(
 ) -> list[Window]:
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
-    Panes counted under another reference than the version's present one are left out.
+    Of panes counted under another reference than the version's present one only the traffic
+    itself is taken (rows, errors, latency), which no reference has a part in.
 
     Raises:
         StoreError: The store cannot be read.
@@ -32,8 +34,9 @@ def read_windows(
     for pane in found:
         reference = references(pane.model_version)
         fingerprint = "" if reference is None else reference.fingerprint
-        if pane.segment == "" and pane.reference == fingerprint:
-            panes.setdefault(pane.model_version, []).append(pane)
+        if pane.segment == "":
+            kept = pane if pane.reference == fingerprint else _traffic_alone(pane)
+            panes.setdefault(pane.model_version, []).append(kept)
     return [
         Window(
             model,
@@ -46,6 +49,13 @@ def read_windows(
         )
         for version, kept in panes.items()
     ]
+
+
+def _traffic_alone(pane: Pane) -> Pane:
+    kept = {name: pane.tallies[name] for name in ("rows", "latency_ms") if name in pane.tallies}
+    if "rows" in kept:
+        kept["rows"] = {name: n for name, n in kept["rows"].items() if name != "counted"}
+    return replace(pane, tallies=kept)
 
 
 def _rows(store: MetricStore, model: str, version: str) -> Callable[[datetime, datetime], Rows]:

@@ -9,34 +9,30 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from mlwatch import assembly
 from mlwatch._guard import explain
-from mlwatch.alerting import Notify, Rule
+from mlwatch.alerting import Rule
 from mlwatch.background import Background
-from mlwatch.collectors.drift import Detect
-from mlwatch.cycle import Collect
-from mlwatch.errors import MLWatchError, SpoolError
+from mlwatch.columns import aligned, batch_rows, read_rows
+from mlwatch.errors import ConfigurationError, MLWatchError, SpoolError
 from mlwatch.history import read_windows
 from mlwatch.ingest import SPAN, pane_start
 from mlwatch.observation import Observation
 from mlwatch.profile import Profile
-from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
-from mlwatch.records import (
-    AlertPolicy,
-    CaptureOptions,
-    CycleReport,
-    DriftPolicy,
-    Fault,
-    join_key,
+from mlwatch.profile_store import store_profile
+from mlwatch.protocols import (
+    Collect,
+    Collector,
+    Detect,
+    DriftDetector,
+    MetricStore,
+    Notifier,
+    Notify,
 )
+from mlwatch.records import AlertPolicy, CaptureOptions, CycleReport, DriftPolicy, Fault, join_key
 from mlwatch.reference import Reference
+from mlwatch.spool.frame import utc_now
 from mlwatch.status import Status, measure
-from mlwatch.window import Window
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time."""
-    return datetime.now(UTC)
+from mlwatch.window import Window, check_span
 
 
 class Monitor:
@@ -87,6 +83,8 @@ class Monitor:
         alerts: AlertPolicy = AlertPolicy(),  # noqa: B008  frozen
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        from mlwatch import assembly  # the parts it loads are not needed to import mlwatch
+
         assembly.check_arguments(
             store=store,
             model=model,
@@ -101,13 +99,13 @@ class Monitor:
         self.model = model
         self.model_version = model_version
         self.reference = reference
-        self._references = assembly.references(reference, model)
+        self._references = assembly.references(reference, model, model_version)
         self._windows = partial(read_windows, store, model=model, references=self._references)
         self._span = window
         self._every = every
         self._clock = clock
         self._store = store
-        parts = assembly.build(
+        self._parts = assembly.build(
             store=store,
             model=model,
             model_version=model_version,
@@ -121,13 +119,11 @@ class Monitor:
             alerts=alerts,
             clock=clock,
         )
-        self._parts = parts
         self._last_cycle: datetime | None = None
         self._last_error = ""
         self._closed = False
-        self._background = Background(self._ingest_turn, self._cycle_turn, every)
-
-    # The hot path
+        self._owes_cycle = False
+        self._background = Background(self._ingest_turn, self._cycle_turn, every, clock)
 
     def record_prediction(
         self,
@@ -183,7 +179,8 @@ class Monitor:
     ) -> None:
         """Take in the truth about a prediction, before or after it, now or months later.
 
-        The later of two outcomes stands.
+        Of two outcomes of one prediction the one that arrives last in the store stands, whatever
+        their timestamps say; one that cannot be read takes nobody's place.
         """
         self._parts.recorder.outcome(request_id, outcome, self.model, timestamp)
 
@@ -227,16 +224,10 @@ class Monitor:
         Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
         """
         columns = (frame, predictions, probabilities, request_ids)
-        rows = assembly.read_rows(assembly.batch_rows, columns, self._parts.recorder)
+        rows = read_rows(batch_rows, columns, self._parts.recorder)
+        record = partial(self.record_prediction, model_version=model_version, timestamp=timestamp)
         return [
-            self.record_prediction(
-                features,
-                prediction,
-                probability=probability,
-                request_id=request_id,
-                model_version=model_version,
-                timestamp=timestamp,
-            )
+            record(features, prediction, probability=probability, request_id=request_id)
             for features, prediction, probability, request_id in rows
         ]
 
@@ -248,12 +239,9 @@ class Monitor:
         timestamp: datetime | None = None,
     ) -> None:
         """Take in the truth about many predictions, one outcome an id."""
-        columns = (request_ids, outcomes)
-        rows = assembly.read_rows(assembly.aligned, columns, self._parts.recorder)
+        rows = read_rows(aligned, (request_ids, outcomes), self._parts.recorder)
         for request_id, outcome in rows:
             self.record_outcome(request_id, outcome, timestamp=timestamp)
-
-    # Counts made elsewhere
 
     def record_profile(
         self,
@@ -266,8 +254,8 @@ class Monitor:
     ) -> None:
         """Store counts made elsewhere (by SQL or Spark, say) over `[start, end)`, at once.
 
-        The same counts of the same span and source are stored once, however often they are
-        handed over.
+        They take the place of counts of the same span and source that were stored before, so a
+        job may run again.
 
         Raises:
             ConfigurationError: The span is empty or has no timezone.
@@ -275,7 +263,8 @@ class Monitor:
             StoreError: The store cannot be written.
         """
         version = self.model_version if model_version is None else model_version
-        batch = assembly.profile_batch(
+        store_profile(
+            self._store,
             profile,
             start,
             end,
@@ -284,9 +273,6 @@ class Monitor:
             reference=self._references(version),
             source=source,
         )
-        self._store.write(batch)
-
-    # Windows and cycles
 
     def window(
         self, since: datetime, until: datetime, *, model_version: str | None = None
@@ -297,7 +283,7 @@ class Monitor:
             ConfigurationError: The span is empty or has no timezone.
             StoreError: The store cannot be read.
         """
-        assembly.check_span("window", since, until)
+        check_span("window", since, until)
         version = self.model_version if model_version is None else model_version
         return self._windows(model_version=version, since=since, until=until)[0]
 
@@ -325,10 +311,14 @@ class Monitor:
         self._last_cycle = now
         return report
 
-    # Running, stopping, and how it goes
-
     def start(self) -> None:
-        """Ingest and run cycles in a background thread of this process."""
+        """Ingest and run cycles in a background thread of this process.
+
+        Raises:
+            ConfigurationError: The monitor is closed.
+        """
+        if self._closed:
+            raise ConfigurationError("start() after close(): make a new Monitor")
         self._background.start()
 
     def flush(self, timeout: float | None = None, *, ingest: bool = False) -> bool:
@@ -346,8 +336,9 @@ class Monitor:
         try:
             self._parts.ingest.run()
         except MLWatchError as error:
-            self._last_error = explain(error)
+            self._last_error = f"{self._clock():%Y-%m-%d %H:%M:%S}: {explain(error)}"
             return False
+        self._last_error = ""
         return True
 
     def close(self, timeout: float | None = None) -> bool:
@@ -396,5 +387,10 @@ class Monitor:
     def _cycle_turn(self) -> None:
         """Run a cycle, unless another worker does this time."""
         # A little less than `every`: a clock that is set back a moment must not cost a cycle.
-        if self._store.claim(join_key("cycle", self.model), self._clock(), self._every * 0.9):
+        claimed = self._owes_cycle or self._store.claim(
+            join_key("cycle", self.model), self._clock(), self._every * 0.9
+        )
+        if claimed:
+            self._owes_cycle = True  # until it is done: nobody else will take this one
             self.run_cycle()
+            self._owes_cycle = False

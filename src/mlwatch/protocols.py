@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from mlwatch.profile import Distribution
 from mlwatch.records import Alert, Batch, DriftResult, Fault, Metric, Receipt, Table
 from mlwatch.window import Window
+
+Collect = Callable[[Window], Iterable[Metric | DriftResult | Fault]]
+"""A plain function that stands for a collector."""
+
+Detect = Callable[[Distribution, Distribution], DriftResult | None]
+"""A plain function that stands for a drift detector."""
+
+Notify = Callable[[Alert], object]
+"""A plain function that stands for a notifier."""
 
 
 @runtime_checkable

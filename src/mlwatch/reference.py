@@ -15,7 +15,8 @@ import msgspec
 
 from mlwatch.errors import ConfigurationError, DataError, ReferenceFileError
 from mlwatch.profile import Distribution, Profile, fit_grid, grid_from_plain
-from mlwatch.profile.values import require_column
+from mlwatch.profile.grid import halves
+from mlwatch.profile.values import listed, require_column
 from mlwatch.records import Tallies
 from mlwatch.scoring import Scoring, fit_scoring
 
@@ -88,8 +89,8 @@ class Reference:
         frame = _columns(data)
         grids = {name: fit_grid(name, frame[name], min_count=min_count) for name in frame}
         scoring, tallies = fit_scoring(predictions, outcomes, task, classes, decision_threshold)
-        # High-cardinality columns are counted on the rows their vocabulary was not chosen on,
-        # so a reference's own distribution is the grid's mass, not a second count of all rows.
+        # Columns of many rare categories are counted on the rows that did not choose their
+        # vocabulary, missing values too: a reference's own distribution is of half the rows then.
         rows = len(next(iter(frame.values())))
         found = {name: _own(name, grid, frame[name]) for name, grid in grids.items()}
         return cls(Profile(rows, found), scoring, tallies, dict(meta or {}))
@@ -293,14 +294,8 @@ def _columns(data: Any) -> dict[str, Any]:
 
 
 def _own(name: str, grid: Any, column: Any) -> Distribution:
-    counted = Distribution.count(name, grid, column)
-    return Distribution(
-        name,
-        grid,
-        grid.mass,
-        counted.missing,
-        counted.nan,
-        counted.positive_infinity,
-        counted.negative_infinity,
-        counted.wrong_kind,
-    )
+    found = Distribution.count(name, grid, column)
+    if int(found.counts.sum()) == int(grid.mass.sum()):
+        return found
+    values = listed(column)
+    return Distribution.count(name, grid, [values[i] for i in halves(len(values))[1]])

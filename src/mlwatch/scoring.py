@@ -308,7 +308,8 @@ def _plain_list(what: str, values: Any) -> list[Any]:
         found = list(values.tolist() if hasattr(values, "tolist") else values)
     except TypeError as error:
         raise DataError(f"{what}={values!r}: give one a row") from error
-    return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in found]
+    plain = [value.item() if isinstance(value, np.generic) else value for value in found]
+    return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in plain]
 
 
 def _require_outcomes(true: Sequence[Any]) -> None:

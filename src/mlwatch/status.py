@@ -30,7 +30,7 @@ class Status:
         spool_bytes: In the spool, ingested or not.
         ingest_lag: Age of the oldest record in the spool that is not in the store.
         last_cycle: When this monitor last finished a cycle.
-        last_error: What went wrong last, or "".
+        last_error: What goes wrong, and when it last did; "" once it works again.
         running: Whether this process ingests and runs cycles in the background.
     """
 

@@ -150,3 +150,14 @@ class Window:
         ]
         columns = None if table else ["request_id", *fields, "outcome"]
         return pd.DataFrame(table, columns=columns).set_index("request_id")
+
+
+def check_span(what: str, since: datetime, until: datetime) -> None:
+    """Raise `ConfigurationError` unless `[since, until)` is a span of timezone-aware times."""
+    for value in (since, until):
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise ConfigurationError(
+                f"{what}: {value!r} is no timezone-aware datetime; use datetime(..., tzinfo=UTC)"
+            )
+    if since >= until:
+        raise ConfigurationError(f"{what}: {since} is not before {until}")

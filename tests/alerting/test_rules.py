@@ -35,13 +35,22 @@ def test_a_threshold_stays_as_it_is_between_limit_and_clear():
 
 
 def test_a_threshold_may_look_at_an_end_of_the_interval():
-    """With `use` an end of the interval is judged, and a metric without it is not judged."""
+    """With `use` an end of the interval is judged; a metric without it says that it has none."""
     metric = Metric("m", 0.75, 0.6, 0.9)
     assert found(Threshold("m", below=0.8, use="upper"), metric) == [False]
     assert found(Threshold("m", below=0.95, use="upper"), metric) == [True]
     assert found(Threshold("m", above=0.7, use="lower"), metric) == [False]
     assert found(Threshold("m", above=0.5, use="lower"), metric) == [True]
-    assert found(Threshold("m", above=0.5, use="lower"), Metric("m", 0.75)) == []
+    assert found(Threshold("m", above=0.5, use="lower"), Metric("m", None)) == []
+    with pytest.raises(ConfigurationError, match="m has no lower end"):
+        found(Threshold("m", above=0.5, use="lower"), Metric("m", 0.75))
+
+
+def test_a_threshold_on_nothing_says_so():
+    """A name that nothing measures is an error with the nearest one; known names may come late."""
+    with pytest.raises(ConfigurationError, match="did you mean 'accuracy'"):
+        found(Threshold("acuracy", below=0.7), *values(1.0))
+    assert found(Threshold("accuracy", below=0.7), *values(1.0)) == []
 
 
 def test_a_threshold_says_nothing_of_what_was_not_measured():

@@ -7,14 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
+from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector, MissingDetector
 from mlwatch.protocols import DriftDetector
 from mlwatch.testing import ScriptedDetector, check_detector
 
 
 @pytest.mark.parametrize(
     "detector",
-    [KSDetector(), KSDetector(name="mine"), ChiSquareDetector(), KLDetector(), KLDetector(cells=5)],
+    [
+        KSDetector(),
+        KSDetector(name="mine"),
+        ChiSquareDetector(),
+        KLDetector(),
+        KLDetector(cells=5),
+        MissingDetector(),
+    ],
     ids=repr,
 )
 def test_our_detectors_keep_the_contract(detector):
@@ -80,7 +87,7 @@ class MiscountsTheWindow(Wrong):
     __slots__ = ()
 
     def spoil(self, found, reference, current):
-        return replace(found, n=current.total)
+        return replace(found, n=current.total + 1)
 
 
 class MiscountsTheReference(Wrong):
@@ -102,6 +109,20 @@ class ForgetsUnseen(Wrong):
 
     def spoil(self, found, reference, current):
         return replace(found, unseen=0)
+
+
+class ForgetsInfinite(Wrong):
+    __slots__ = ()
+
+    def spoil(self, found, reference, current):
+        return replace(found, infinite=0)
+
+
+class ForgetsWrongKinds(Wrong):
+    __slots__ = ()
+
+    def spoil(self, found, reference, current):
+        return replace(found, wrong_kind=0)
 
 
 class EffectIsNoShare(Wrong):
@@ -242,6 +263,8 @@ WRONG = {
     MiscountsTheReference: "n_reference",
     ForgetsMissing: "missing values are not counted",
     ForgetsUnseen: "unseen values are not counted",
+    ForgetsInfinite: "infinite values are not counted",
+    ForgetsWrongKinds: "values of a wrong kind are not counted",
     EffectIsNoShare: "not a share",
     BoundAboveTheEffect: "effect_low is not below",
     PValueIsNoProbability: "p_value is -0.1",

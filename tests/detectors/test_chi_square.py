@@ -53,10 +53,10 @@ def zipf(k: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def size(p, n, n_reference=5000, *, test) -> float:
+def size(p, n, n_reference=5000, *, test, runs=RUNS) -> float:
     """Share of runs without drift in which `test` gives a p-value of at most `ALPHA`."""
     rng = np.random.default_rng(0)
-    past, present = rng.multinomial(n_reference, p, RUNS), rng.multinomial(n, p, RUNS)
+    past, present = rng.multinomial(n_reference, p, runs), rng.multinomial(n, p, runs)
     found = [test(r, c) for r, c in zip(past, present, strict=True)]
     return float(np.mean([p_value is not None and p_value <= ALPHA for p_value in found]))
 
@@ -148,7 +148,7 @@ def test_the_rule_has_power():
 
 def test_without_the_rule_false_alarms_abound():
     """Pooling what the reference never saw, or not pooling at all, fails the same test."""
-    assert size(zipf(2000), 1000, test=unseen_pooled) > 0.2
+    assert size(zipf(2000), 1000, test=unseen_pooled, runs=300) > 0.2
     assert size(np.array([0.6, 0.399, 0.001]), 100, test=unpooled) > 0.03
     assert size(zipf(100), 100, test=unpooled) > 0.025
 
@@ -222,7 +222,7 @@ def test_other_kinds_and_other_grids():
 def test_high_cardinality_columns_are_honest():
     """Many categories near the threshold give no false drift: they are counted on fresh rows."""
     rng = np.random.default_rng(0)
-    honest, naive, runs = 0, 0, 60
+    honest, naive, runs = 0, 0, 40
     for _ in range(runs):
         reference, current = rng.integers(0, 200, 4000), rng.integers(0, 200, 8000)
         texts = [str(value) for value in current]
@@ -241,4 +241,4 @@ def test_high_cardinality_columns_are_honest():
         naive += p_value <= ALPHA
 
     assert honest <= 3
-    assert naive > 30
+    assert naive > 20

@@ -91,3 +91,18 @@ def test_killed_and_started_again_nothing_is_lost_and_nothing_is_twice(tmp_path)
             dropped.update(msgspec.json.decode(row[2]))
     assert recorded == stored + sum(dropped.values())
     assert set(dropped) <= {"duplicate"}
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path):
+    """The README's excerpt is the demo's output of today, line for line."""
+    database = tmp_path / "flights.db"
+    printed = subprocess.run(
+        [sys.executable, str(SCRIPT), "--database", str(database)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    ).stdout.replace(str(database), "build/demo/flights.db")
+
+    readme = (SCRIPT.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"```text\n{printed}```" in readme

@@ -127,6 +127,30 @@ def test_the_later_of_two_outcomes_stands(task, data, cuts):
     assert kept.noted.get("outcome_repeated", 0) == repeated
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_unreadable_outcome_takes_no_others_place(cut):
+    """After an outcome that was counted, one that cannot be read is noted and nothing else."""
+    events = [prediction("a"), outcome("a", 1), outcome("a", "1")]
+    kept = Kept()
+    for stretch in (events[:2], events[2:]) if cut else (events,):
+        kept.join(*stretch)
+    once = Kept().join(*events[:2])
+    assert kept.panes == once.panes
+    assert kept.rows(Table.outcomes) == once.rows(Table.outcomes)
+    assert kept.noted == {"unreadable_outcome": 1}
+    first = Kept().join(prediction("a"), outcome("a", "1"))
+    assert first.rows(Table.outcomes)["a"].outcome == "1"
+    assert first.join(outcome("a", 1)).panes == once.panes
+    assert first.rows(Table.outcomes) == once.rows(Table.outcomes)
+
+
+def test_the_outcome_that_arrives_last_stands_whatever_its_time():
+    """The order is that of ingestion, not that of the timestamps."""
+    kept = Kept().join(prediction("a"), outcome("a", 0, at=START + DAY), outcome("a", 1))
+    assert kept.panes == Kept().join(prediction("a"), outcome("a", 1)).panes
+    assert kept.rows(Table.outcomes)["a"].outcome == 1
+
+
 def test_an_outcome_of_an_unknown_id_waits_and_changes_no_pane():
     """The outcome of an id that nobody predicted is kept, noted, and counted nowhere."""
     kept = Kept().join(prediction("a"))

@@ -24,6 +24,7 @@ from tests.service import (
 
 from mlwatch import ConflictError, SpoolError, Table
 from mlwatch.spool import DiskSpool
+from mlwatch.spool.frame import opening
 from mlwatch.stores import MemoryStore, SQLiteStore
 
 WRITERS = 3
@@ -159,8 +160,9 @@ def test_a_competing_writer_only_causes_another_try(tmp_path, moment):
 class Behind(DiskSpool):
     """A spool as it was seen a moment ago, when fewer frames were there."""
 
-    def read(self, segment, after):
-        return (frame for frame in super().read(segment, after) if frame.number <= 3)
+    def read(self, segment, after, *, to_end=False):
+        frames = super().read(segment, after, to_end=to_end)
+        return (frame for frame in frames if frame.number <= 3)
 
 
 @pytest.mark.parametrize("moment", range(1, 7))
@@ -288,13 +290,13 @@ def test_a_foreign_file_stops_no_other_segment(tmp_path):
 
 
 def test_after_a_segment_that_fails_its_writer_waits(tmp_path):
-    """Later segments of a writer wait for the one that cannot be read, so the account stays whole."""
+    """Later segments of a writer wait for one that cannot be read: the account stays whole."""
     spool, store = DiskSpool(tmp_path, segment_bytes=1), MemoryStore()
     for number in range(3):
         append(spool, prediction(str(number)))
     first = min(tmp_path.glob("*.seg"))
     content = first.read_bytes()
-    first.write_bytes(b"?" + content[1:])
+    first.write_bytes(opening(version=2) + content[len(opening()) :])
     with pytest.raises(SpoolError, match=first.name):
         ingester(tmp_path, store).run()
     assert list(store.read(Table.progress)) == []

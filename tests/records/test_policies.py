@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
         (DriftPolicy, {"min_rows": 50.5}),
         (AlertPolicy, {"cooldown": -HOUR}),
         (AlertPolicy, {"cooldown": 300}),
-        (AlertPolicy, {"attempts": 0}),
+        (AlertPolicy, {"give_up_after": timedelta(0)}),
         (AlertPolicy, {"stale_after": timedelta(0)}),
     ],
 )

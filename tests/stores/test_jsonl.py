@@ -263,6 +263,14 @@ def test_handles_see_a_prune_by_another(path, store):
     assert counts.tallies == {"n": {"n": 1 + 2 + 3 + 4 + 5 + 5}}
 
 
+def test_a_damaged_file_of_leases_is_named(path, store):
+    """A lease that nobody can read is a StoreError that names the file and the remedy."""
+    store.claim("a", NOON, timedelta(minutes=1))
+    (path / "leases.json").write_text("{")
+    with pytest.raises(StoreError, match=r"leases\.json is damaged .*; delete it"):
+        store.claim("b", NOON, timedelta(minutes=1))
+
+
 def test_a_damaged_line_is_named(path, store):
     """A line that somebody changed by hand into nonsense is a StoreError with file and line."""
     store.write(Batch("1", {Table.predictions: [prediction("a"), prediction("b")]}))

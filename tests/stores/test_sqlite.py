@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import sqlite3
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from tests.stores.rows import NOON, pane, prediction, state
 
 from mlwatch.errors import StoreError
 from mlwatch.records import Batch, Metric, Outcome, Table
-from mlwatch.stores import SQLiteStore
+from mlwatch.stores import JSONLStore, SQLiteStore
 from mlwatch.testing._store_samples import one_of_each
 
 
@@ -314,6 +315,51 @@ def test_a_damaged_row_is_an_error(path, store, keep):
         connection.commit()
     with pytest.raises(StoreError, match="not a Metric"):
         list(keep(SQLiteStore(path)).read(Table.metrics))
+
+
+@pytest.mark.parametrize("cell", ["{", "5", '{"rows": 1}', '{"rows": {"n": "x"}}', None])
+def test_a_garbled_pane_is_named_and_not_added_to(path, store, cell):
+    """Writing to a pane of which nobody can tell the counts is a StoreError that names the row."""
+    add = pane(1)
+    store.write(Batch("1", {Table.panes: [add]}))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE panes SET tallies = ?", (cell,))
+        connection.commit()
+    named = re.escape(f"{path}: the row {add.key!r} of table panes is damaged")
+    with pytest.raises(StoreError, match=f"{named}.*delete that row"):
+        store.write(Batch("2", {Table.panes: [add]}))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("features", "{"),
+        ("features", ""),
+        ("features", None),
+        ("prediction", "$json:{"),
+        ("prediction", "$int:many"),
+        ("prediction", "$what"),
+        ("time", "noon"),
+        ("time", 5),
+    ],
+)
+def test_a_garbled_cell_is_named(path, store, column, cell):
+    """Reading a cell that nobody can decode is a StoreError that names file, table and row."""
+    store.write(Batch("1", {Table.predictions: [prediction("a")]}))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE predictions SET {column} = ?", (cell,))
+        connection.commit()
+    named = re.escape(f"{path}: the row {prediction('a').key!r} of table predictions is damaged")
+    with pytest.raises(StoreError, match=f"{named}.*delete that row"):
+        list(store.read(Table.predictions))
+
+
+@pytest.mark.parametrize("store", [SQLiteStore, JSONLStore])
+@pytest.mark.parametrize("path", [None, 5, b"bytes"])
+def test_what_is_no_path_is_refused(store, path):
+    """A path of the wrong type is a StoreError that names the store and the remedy."""
+    with pytest.raises(StoreError, match=rf"{store.__name__}\({path!r}\): a .* is no path; give"):
+        store(path)
 
 
 def test_a_read_does_not_cross_a_fork(store):

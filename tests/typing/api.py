@@ -251,6 +251,7 @@ def run(monitor: Monitor) -> None:
     assert_type(report.drift, tuple[DriftResult, ...])
     assert_type(report.drift[0].drifted, bool | None)
     assert_type(report.alerts, tuple[Alert, ...])
+    assert_type(report.firing, tuple[Alert, ...])
     assert_type(report.faults, tuple[Fault, ...])
     assert_type(report.to_row(), dict[str, Any])
     assert_type(str(report), str)

@@ -1,6 +1,6 @@
 """Alerting: rules find, the manager tells each transition once."""
 
-from mlwatch.alerting.manager import AlertManager, Notify, Transitions
+from mlwatch.alerting.manager import AlertManager, Transitions
 from mlwatch.alerting.rules import Drifted, Finding, MonitoringFault, Rule, Threshold
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Drifted",
     "Finding",
     "MonitoringFault",
-    "Notify",
     "Rule",
     "Threshold",
     "Transitions",

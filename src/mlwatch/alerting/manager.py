@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import msgspec
 from mlwatch._guard import attempt
 from mlwatch.alerting.rules import Finding
 from mlwatch.errors import NotificationError
-from mlwatch.protocols import MetricStore, Notifier, part_name
+from mlwatch.protocols import MetricStore, Notifier, Notify, part_name
 from mlwatch.records import (
     Alert,
     AlertPolicy,
@@ -24,10 +24,10 @@ from mlwatch.records import (
     join_key,
 )
 
-Notify = Callable[[Alert], object]
 """A plain function that delivers an alert; what it returns is not looked at."""
 
 _LEASE = timedelta(minutes=1)
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 _LOOK_BACK = timedelta(days=7)
 
 
@@ -134,10 +134,17 @@ class AlertManager:
             for name, notifier in named
         }
 
+    def firing(self, store: MetricStore) -> tuple[Alert, ...]:
+        """Return the alerts that fire now, oldest first."""
+        held: State | None = next(store.read(Table.state, keys=[self.key]), None)
+        alerts = [] if held is None else [_read(body)[0] for body in held.body.values()]
+        firing = [alert for alert in alerts if alert.state == "firing"]
+        return tuple(sorted(firing, key=lambda alert: (alert.since, alert.id)))
+
     def deliver(
         self, store: MetricStore, now: datetime, *, only: Collection[str] | None = None
     ) -> dict[str, Fault | None]:
-        """Deliver what is pending, and note in the store how it went.
+        """Deliver what is due, and note in the store how it went.
 
         Args:
             store: Where deliveries are kept.
@@ -145,48 +152,82 @@ class AlertManager:
             only: The ids of the alerts to deliver; all when not given.
 
         Returns:
-            For each notifier that was used, as "notifier <name>", its last fault, or None.
+            For each notifier that had something to deliver within a week, as "notifier <name>":
+            the fault that keeps a message from being delivered, or None.
         """
-        channels = self.channels
-        used: dict[str, Fault | None] = {}
-        for delivery in self._taken(store, now, channels, only):
+        channels, since = self.channels, now - _LOOK_BACK
+        found: Iterable[Delivery] = store.read(Table.deliveries, since=since, model=self.model)
+        rows = {row.key: row for row in found if row.notifier in channels}
+        held: set[tuple[str, str]] = set()
+        for delivery in sorted(_pending(rows.values()), key=_place):
+            # What is told of one thing keeps its order: the last word has to be the true one.
+            thread = (delivery.notifier, delivery.alert.fingerprint)
+            if thread in held:
+                continue
+            held.add(thread)
+            if not (_is_due(delivery, now, only) and self._take(store, delivery, now)):
+                continue
             part = f"notifier {delivery.notifier}"
             _, fault = attempt(part, channels[delivery.notifier], delivery.alert)
-            used[part] = fault
-            done = self._after(delivery, fault, now)
+            done = rows[delivery.key] = self._after(store, delivery, fault, now)
             batch_id = join_key("delivery", done.key, done.attempts)
             store.write(Batch(batch_id, {Table.deliveries: [done]}))
-        return used
+            if done.status != "pending":
+                held.discard(thread)
+        return _health(rows.values())
 
-    def _taken(
-        self,
-        store: MetricStore,
-        now: datetime,
-        channels: Collection[str],
-        only: Collection[str] | None,
-    ) -> Iterator[Delivery]:
-        """Take the pending deliveries one by one, and leave those that another worker takes."""
-        since = now - _LOOK_BACK
-        waiting: Iterable[Delivery] = store.read(Table.deliveries, since=since, model=self.model)
-        for delivery in [row for row in waiting if row.status == "pending"]:
-            if delivery.notifier not in channels:
-                continue
-            if only is not None and delivery.alert.id not in only:
-                continue
-            if not store.claim(join_key("delivery", delivery.key, delivery.attempts), now, _LEASE):
-                continue
-            # While others were delivered, another worker may have taken, sent and noted this one.
-            if next(store.read(Table.deliveries, keys=[delivery.key]), None) == delivery:
-                yield delivery
+    def _take(self, store: MetricStore, delivery: Delivery, now: datetime) -> bool:
+        """Return whether this delivery is ours to make, and not another worker's."""
+        if not store.claim(join_key("delivery", delivery.key, delivery.attempts), now, _LEASE):
+            return False
+        # While others were delivered, another worker may have taken, sent and noted this one.
+        current: Delivery | None = next(store.read(Table.deliveries, keys=[delivery.key]), None)
+        return current == delivery
 
-    def _after(self, delivery: Delivery, fault: Fault | None, now: datetime) -> Delivery:
-        attempts = delivery.attempts + 1
+    def _after(
+        self, store: MetricStore, delivery: Delivery, fault: Fault | None, now: datetime
+    ) -> Delivery:
+        done = replace(delivery, attempts=delivery.attempts + 1, time=now)
         if fault is None:
-            return replace(delivery, status="sent", attempts=attempts, error="", time=now)
-        permanent = isinstance(fault.cause, NotificationError) and fault.cause.permanent
-        given_up = permanent or attempts >= self.policy.attempts
-        status = "failed" if given_up else "pending"
-        return replace(delivery, status=status, attempts=attempts, error=fault.error, time=now)
+            return replace(done, status="sent", error="")
+        refused = fault.cause if isinstance(fault.cause, NotificationError) else None
+        old = now - delivery.alert.time >= self.policy.give_up_after
+        given_up = old and not self._still_fires(store, delivery.alert)
+        if given_up or (refused is not None and refused.permanent):
+            return replace(done, status="failed", error=fault.error)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(delivery.attempts, 16))
+        if refused is not None and refused.retry_after is not None:
+            wait = max(wait, min(_LOOK_BACK / 2, timedelta(seconds=refused.retry_after)))
+        return replace(done, error=fault.error, retry_at=now + wait)
+
+    def _still_fires(self, store: MetricStore, alert: Alert) -> bool:
+        current: Alert | None = next(store.read(Table.alerts, keys=[alert.key]), None)
+        return alert.state == "firing" and current is not None and current.state == "firing"
+
+
+def _pending(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    return [delivery for delivery in deliveries if delivery.status == "pending"]
+
+
+def _place(delivery: Delivery) -> tuple[datetime, bool]:
+    return delivery.alert.since, delivery.alert.state == "resolved"
+
+
+def _is_due(delivery: Delivery, now: datetime, only: Collection[str] | None) -> bool:
+    return delivery.retry_at <= now and (only is None or delivery.alert.id in only)
+
+
+def _health(deliveries: Iterable[Delivery]) -> dict[str, Fault | None]:
+    """Return how each notifier fares: at fault while a message waits, or its last one failed."""
+    health: dict[str, Fault | None] = {}
+    for delivery in sorted(deliveries, key=lambda row: (row.status == "pending", row.time)):
+        part = f"notifier {delivery.notifier}"
+        waits = delivery.status == "pending" and delivery.error
+        if waits or delivery.status == "failed":
+            health[part] = Fault(part, delivery.error)
+        elif delivery.status == "sent":
+            health[part] = None
+    return health
 
 
 def _read(body: Mapping[str, Any]) -> tuple[Alert, datetime]:

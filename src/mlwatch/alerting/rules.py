@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -72,6 +74,12 @@ class Threshold:
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
             raise ConfigurationError(f"Threshold({self.metric!r}): give either above= or below=")
+        for name in ("above", "below", "clear"):
+            number = getattr(self, name)
+            if number is not None and not _is_finite(number):
+                raise ConfigurationError(
+                    f"Threshold({self.metric!r}, {name}={number!r}): must be a finite number"
+                )
         if self._is_beyond(self.limit if self.clear is None else self.clear):
             raise ConfigurationError(
                 f"Threshold({self.metric!r}, clear={self.clear!r}): is on the wrong side of the "
@@ -96,13 +104,20 @@ class Threshold:
         return self.above if self.above is not None else self.below or 0.0
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
-        """Return a finding for each metric of this name that has the value in use."""
+        """Return a finding for each metric of this name that has a value.
+
+        Raises:
+            ConfigurationError: It could never fire: there is no such metric, or it has no interval.
+        """
+        self._require_metric(metrics)
         for metric in metrics:
             if metric.name != self.metric or not self.labels.items() <= metric.labels.items():
                 continue
-            value = getattr(metric, _ENDS[self.use])
-            if metric.value is None or value is None:
+            if metric.value is None:
                 continue
+            value = getattr(metric, _ENDS[self.use])
+            if value is None:
+                raise ConfigurationError(f"{self.name}: {self.metric} has no {self.use} end")
             firing = None if self._is_between(value) else self._is_beyond(value)
             yield Finding(
                 self.name,
@@ -114,6 +129,13 @@ class Threshold:
                 metric=metric,
                 threshold=self.limit,
             )
+
+    def _require_metric(self, metrics: Sequence[Metric]) -> None:
+        measured = {metric.name for metric in metrics}
+        if self.metric not in measured | CATALOGUE.keys():
+            near = difflib.get_close_matches(self.metric, measured | CATALOGUE.keys(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigurationError(f"{self.name}: no metric {self.metric!r} is measured{hint}")
 
     def _is_beyond(self, value: float) -> bool:
         return value > self.limit if self.above is not None else value < self.limit
@@ -158,9 +180,16 @@ class Drifted:
                     Severity(self.severity),
                     drifted if drifted or settled else None,
                     title=f"{subject} {state} ({metric.labels.get('detector', '')})",
-                    why=metric.why or _described(metric),
+                    why=metric.why or self._settled(metric),
                     metric=metric,
                 )
+
+    def _settled(self, metric: Metric) -> str:
+        low, moved = metric.low or 0.0, metric.value or 0.0
+        return (
+            f"at least {low:.3f} of the traffic differs from the reference (measured {moved:.3f}); "
+            f"an alert resolves at {self.clear:g}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +219,10 @@ class MonitoringFault:
                     why=metric.why or "it works again",
                     metric=metric,
                 )
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
 
 
 def _check_severity(what: str, severity: str) -> None:

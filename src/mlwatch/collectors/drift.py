@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mlwatch._guard import attempt
 from mlwatch.detectors.evidence import CONFIDENCE, dkw_halfwidth
 from mlwatch.profile import Distribution
-from mlwatch.protocols import DriftDetector, part_name
+from mlwatch.protocols import Detect, DriftDetector, part_name
 from mlwatch.records import DriftPolicy, DriftResult, Fault, Metric
 from mlwatch.window import Window
 
 PREDICTION = "prediction"
 """The name under which the model's own predictions are compared."""
 
-Detect = Callable[[Distribution, Distribution], DriftResult | None]
 
 _BANDS = ((0.20, "critical"), (0.10, "warning"), (0.05, "notice"))
 

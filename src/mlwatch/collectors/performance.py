@@ -40,8 +40,7 @@ class PerformanceCollector:
         recorded, labelled = rows.get("recorded", 0), rows.get("labelled", 0)
         yield Metric("labelled_count", float(labelled), n=recorded)
         if recorded:
-            low, high = labelled / recorded, labelled / recorded
-            yield Metric("label_coverage", labelled / recorded, low, high, n=recorded)
+            yield Metric("label_coverage", labelled / recorded, n=recorded)
         if window.tally("residual"):
             yield from _regression(window)
         elif window.tally("outcome"):

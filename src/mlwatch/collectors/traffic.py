@@ -36,7 +36,7 @@ class TrafficCollector:
         rows = window.tally("rows")
         n = rows.get("recorded", 0)
         yield Metric("prediction_count", float(n), n=n)
-        yield Metric("prediction_rate", n / window.seconds, n=n)
+        yield Metric("prediction_rate", n / window.observed_seconds, n=n)
         if n:
             errors = rows.get("errors", 0)
             low, high = intervals.share(errors, n)

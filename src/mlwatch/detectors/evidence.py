@@ -27,6 +27,7 @@ def evidence(
     drifted: bool | None = None,
     why: str = "",
     caveats: Sequence[str] = (),
+    rows: bool = False,
 ) -> DriftResult:
     """Return a detector's result, with the feature's name and all counts filled in.
 
@@ -43,10 +44,13 @@ def evidence(
         drifted: Leave it at None, and the drift policy judges by the lower bound.
         why: In words.
         caveats: What else to know.
+        rows: The sample sizes are those of all rows, not of the values that can be compared.
     """
     if statistic is None and not why:
-        side = "the window" if reference.n else "the reference"
+        side, empty = ("the window", current) if reference.n else ("the reference", reference)
         why = f"not enough data: {side} holds no values of this feature"
+        if empty.total:
+            why += f" ({empty.absent:,} missing, {empty.wrong_kind:,} of a wrong kind)"
     return DriftResult(
         feature=current.name,
         detector=detector,
@@ -54,11 +58,12 @@ def evidence(
         effect=effect,
         effect_low=effect_low,
         p_value=p_value,
-        n=current.n,
-        n_reference=reference.n,
+        n=current.total if rows else current.n,
+        n_reference=reference.total if rows else reference.n,
         missing=current.absent,
         unseen=current.unseen,
         infinite=current.infinite,
+        wrong_kind=current.wrong_kind,
         drifted=drifted,
         caveats=tuple(caveats),
         why=why,

@@ -200,16 +200,23 @@ def _take_outcome(
 def _join_outcome(
     outcome: Outcome, known: Known, references: FindReference, joined: Joined
 ) -> None:
-    """Count an outcome in the pane of its prediction's own time; the later of two stands."""
+    """Count an outcome in the pane of its prediction's own time.
+
+    Of two the one that is ingested last stands, whatever their times; one that cannot be read
+    changes nothing once another was counted.
+    """
     pending = known.pending[outcome.key]
     reference = references(pending.model_version)
     version = pending.model_version
-    joined.outcomes[outcome.key] = replace(outcome, model_version=version, joined=True)
+    row = replace(outcome, model_version=version, joined=True)
     if pending.reference != ("" if reference is None else reference.fingerprint):
         joined.noted["outcome_of_old_reference"] += 1
+        joined.outcomes[row.key] = row
         return
     scoring = _scoring(reference)
     target = scoring.target(outcome.outcome)
+    if target is not None or pending.outcome is None:
+        joined.outcomes[row.key] = row
     if target is None:
         joined.noted["unreadable_outcome"] += 1
         return

@@ -50,6 +50,9 @@ class Ingest:
     def run(self) -> int:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
 
+        What is damaged in the spool is counted as dropped and is a fault of the part "spool";
+        whatever lies behind it is ingested.
+
         Raises:
             StoreError: The store cannot be written; what was committed before stays.
             SpoolError: A segment cannot be read or removed; those of other writers are done.
@@ -61,13 +64,13 @@ class Ingest:
                 continue
             try:
                 finished = self.spool.finished(segment)
-                stored += self._segment(segment)
+                stored += self._segment(segment, to_end=finished)
                 if finished:
                     self.spool.remove(segment)
             except SpoolError as error:
                 failed[segment.writer] = error
         first = next(iter(failed.values()), None)
-        self.health["spool"] = None if first is None else Fault("spool", explain(first), first)
+        self._note("spool", None if first is None else Fault("spool", explain(first), first))
         if first is not None:
             raise first
         return stored
@@ -78,9 +81,13 @@ class Ingest:
         self.health.clear()
         return taken
 
-    def _segment(self, segment: SegmentId) -> int:
+    def _note(self, part: str, fault: Fault | None) -> None:
+        """Note how a part fared; a fault stays until it was taken."""
+        self.health[part] = fault or self.health.get(part)
+
+    def _segment(self, segment: SegmentId, *, to_end: bool) -> int:
         stored = 0
-        frames = self.spool.read(segment, self._progress(segment).revision)
+        frames = self.spool.read(segment, self._progress(segment).revision, to_end=to_end)
         while batch := list(itertools.islice(frames, _FRAMES_A_BATCH)):
             stored += self._commit(segment, batch)
         return stored
@@ -112,6 +119,9 @@ class Ingest:
                 self.store.write(batch)
             except ConflictError:
                 continue
+            lost = sum(frame.dropped.get("damaged", 0) for frame in fresh)
+            if lost:
+                self._note("spool", _damage(segment, lost))
             return joined.stored
         raise ConflictError(f"gave up on {segment} after {_TRIES} tries: others always wrote first")
 
@@ -130,7 +140,8 @@ class Ingest:
             (Table.state, turn.key): turn.revision,
         }
         batch_id = join_key("ingest", before.key, after.revision)
-        self.health.update(joined.health)
+        for part, fault in joined.health.items():
+            self._note(part, fault)
         return Batch(batch_id, rows, expects), joined
 
     def _turn(self) -> State:
@@ -146,6 +157,14 @@ class Ingest:
             {row.key: row for row in self.store.read(Table.pending, keys=keys)},
             {row.key: row for row in early if not row.joined},
         )
+
+
+def _damage(segment: SegmentId, lost: int) -> Fault:
+    error = SpoolError(
+        f"segment {segment.segment} of writer {segment.writer} is damaged: {lost:,} records are "
+        "lost; see whether the disk is well (the file is kept as *.seg.bad once it is done)"
+    )
+    return Fault("spool", explain(error), error)
 
 
 def _account(before: Progress, frames: Sequence[Frame], joined: Joined, now: datetime) -> Progress:

@@ -145,15 +145,15 @@ class CategoricalGrid:
         counted on the other: counted on the rows it was chosen on, the pooled cell would be too
         small and every window would seem to hold too much of it.
         """
-        found = [category(value)[0] for value in values if category(value)[1] == 0]
-        categories, pooled = _vocabulary(found, min_count, vocabulary)
-        if pooled > _POOLED_SHARE * len(found):
-            shuffled = np.random.default_rng(0).permutation(len(found))
-            half = len(found) // 2
-            categories, _ = _vocabulary([found[i] for i in shuffled[:half]], min_count, vocabulary)
-            found = [found[i] for i in shuffled[half:]]
+        pairs = [category(value) for value in values]
+        categories, pooled = _vocabulary(pairs, min_count, vocabulary)
+        if pooled > _POOLED_SHARE * sum(code == 0 for _, code in pairs):
+            choosing, counted = halves(len(pairs))
+            categories, _ = _vocabulary([pairs[i] for i in choosing], min_count, vocabulary)
+            pairs = [pairs[i] for i in counted]
         empty = cls(categories, np.zeros(len(categories) + 1, np.int64))
-        return cls(categories, np.bincount(empty.locate(found), minlength=empty.size))
+        cells = empty.locate([name for name, code in pairs if code == 0])
+        return cls(categories, np.bincount(cells, minlength=empty.size))
 
     @property
     def size(self) -> int:
@@ -235,17 +235,23 @@ def grid_from_plain(plain: Mapping[str, Any]) -> Grid:
     return CategoricalGrid(tuple(plain["categories"]), mass)
 
 
+def halves(rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows that choose the vocabulary of many rare categories, and those counted."""
+    shuffled = np.random.default_rng(0).permutation(rows)
+    return shuffled[: rows // 2], shuffled[rows // 2 :]
+
+
 def _vocabulary(
-    found: Sequence[Hashable], min_count: int, most: int
+    pairs: Sequence[tuple[Hashable, int]], min_count: int, most: int
 ) -> tuple[tuple[Hashable, ...], int]:
     """Return the categories that are frequent enough, and how many rows are of others."""
     counts: dict[Hashable, int] = {}
-    for name in found:
+    for name in (name for name, code in pairs if code == 0):
         counts[name] = counts.get(name, 0) + 1
     frequent = [name for name, count in counts.items() if count >= min_count]
     frequent.sort(key=lambda name: (-counts[name], str(name)))
     chosen = tuple(frequent[:most])
-    return chosen, len(found) - sum(counts[name] for name in chosen)
+    return chosen, sum(counts.values()) - sum(counts[name] for name in chosen)
 
 
 def _digest(plain: Mapping[str, Any]) -> str:

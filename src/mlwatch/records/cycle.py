@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleReport:
-    """What one cycle found: metrics, drift results, alerts that changed, and faults.
+    """What one cycle found: metrics, drift results, alerts, and faults.
 
+    `alerts` are those that were raised or resolved in this cycle, `firing` all that fire after it.
     `print(report)` shows it as a table; `report["accuracy"]` is one metric of the monitor's own
     model version.
     """
@@ -29,6 +30,7 @@ class CycleReport:
     metrics: tuple[Metric, ...] = ()
     drift: tuple[DriftResult, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    firing: tuple[Alert, ...] = ()
     faults: tuple[Fault, ...] = ()
 
     def __getitem__(self, name: str) -> Metric:
@@ -90,5 +92,6 @@ class CycleReport:
             metrics=self.metrics,
             drift=self.drift,
             alerts=self.alerts,
+            firing=self.firing,
             faults=self.faults,
         )

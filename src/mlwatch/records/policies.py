@@ -109,13 +109,14 @@ class AlertPolicy:
 
     Args:
         cooldown: After an alert has resolved, the same one is not told again for this long.
-        attempts: A delivery that failed this often is given up and kept as "failed".
+        give_up_after: A message that could not be delivered is tried again, less and less often,
+            for this long, and as long as its alert fires; then it is kept as "failed".
         stale_after: An alert whose metric has not been measured for this long (a retired model
             version, say) resolves and says so.
     """
 
     cooldown: timedelta = timedelta(seconds=300)
-    attempts: int = 5
+    give_up_after: timedelta = timedelta(days=1)
     stale_after: timedelta = timedelta(days=7)
 
     def __post_init__(self) -> None:
@@ -124,7 +125,7 @@ class AlertPolicy:
                 f"AlertPolicy(cooldown={self.cooldown!r}): must be a timedelta from 0 up"
             )
         _require_positive("AlertPolicy(stale_after=...)", self.stale_after)
-        _require_count("AlertPolicy", "attempts", self.attempts)
+        _require_positive("AlertPolicy(give_up_after=...)", self.give_up_after)
 
 
 def _require_positive(what: str, value: timedelta) -> None:

@@ -61,7 +61,8 @@ class DriftResult:
     that holds with high confidence for any distributions. `drifted` is None when there is not
     enough data, or while nobody has judged; `band` names how large the bounded effect is:
     "", "notice", "warning" or "critical". `unseen` counts current values outside the reference's
-    vocabulary, `missing` absent, null and NaN values, `infinite` infinities, of the current window.
+    vocabulary, `missing` absent, null and NaN values, `infinite` infinities and `wrong_kind` others
+    that are no values of the feature (a text among numbers), all of the current window.
     """
 
     feature: str
@@ -75,6 +76,7 @@ class DriftResult:
     missing: int = 0
     unseen: int = 0
     infinite: int = 0
+    wrong_kind: int = 0
     drifted: bool | None = None
     band: str = ""
     caveats: tuple[str, ...] = ()
@@ -139,7 +141,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One transition of an alert on its way to one notifier: "pending", "sent" or "failed"."""
+    """One transition of an alert on its way to one notifier: "pending", "sent" or "failed".
+
+    `time` is that of the last try (of the transition, before the first), `retry_at` the earliest
+    of the next.
+    """
 
     alert: Alert
     notifier: str
@@ -147,6 +153,7 @@ class Delivery:
     time: datetime
     attempts: int = 0
     error: str = ""
+    retry_at: datetime = EPOCH
 
     @property
     def key(self) -> str:

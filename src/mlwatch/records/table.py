@@ -19,6 +19,7 @@ _DRIFT_HEADS = (
     "n ref",
     "missing",
     "unseen",
+    "wrong kind",
     "verdict",
     "",
 )
@@ -33,6 +34,7 @@ def render(
     metrics: Sequence[Metric],
     drift: Sequence[DriftResult],
     alerts: Sequence[Alert],
+    firing: Sequence[Alert],
     faults: Sequence[Fault],
 ) -> str:
     """Return a cycle as plain text: the verdict first, then metrics, drift, alerts and faults."""
@@ -43,8 +45,20 @@ def render(
     ]
     shown = [metric for metric in metrics if metric.name not in _OWN_SECTION]
     lines += _section(_METRIC_HEADS, [_metric_row(metric, model_version) for metric in shown])
-    lines += _section(_DRIFT_HEADS, [_drift_row(result) for result in drift])
+    moved = [result for result in drift if result.drifted is not False or result.effect]
+    lines += _section(_DRIFT_HEADS, [_drift_row(result) for result in moved])
+    if len(moved) < len(drift):
+        lines += [
+            f"({len(drift) - len(moved)} comparisons in which nothing moved are not shown)",
+            "",
+        ]
     lines += [f"{alert.state}: [{alert.severity}] {clean(alert.title)}" for alert in alerts]
+    told = {alert.id for alert in alerts}
+    lines += [
+        f"still firing since {alert.since:%Y-%m-%d %H:%M}: [{alert.severity}] {clean(alert.title)}"
+        for alert in firing
+        if alert.id not in told
+    ]
     lines += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
     return "\n".join(lines)
 
@@ -62,15 +76,16 @@ def clean(text: str) -> str:
 
 
 def _headline(drift: Sequence[DriftResult], faults: Sequence[Fault]) -> str:
-    drifted = list(dict.fromkeys(clean(result.feature) for result in drift if result.drifted))
-    unknown = sum(result.drifted is None for result in drift)
+    drifted = list(dict.fromkeys(result.feature for result in drift if result.drifted))
+    features = {result.feature for result in drift}
+    unknown = {result.feature for result in drift if result.drifted is None} - set(drifted)
     words = []
     if drifted:
-        words.append(f"drifted: {', '.join(drifted)}")
-    elif len(drift) > unknown:
+        words.append(f"drifted: {', '.join(map(clean, drifted))}")
+    elif len(features) > len(unknown):
         words.append("no drift found")
     if unknown:
-        words.append(f"not enough data for {unknown} of {len(drift)}")
+        words.append(f"not enough data for {len(unknown)} of {len(features)}")
     if faults:
         words.append(f"monitoring faults: {len(faults)}")
     return "; ".join(words) or "no drift was judged"
@@ -98,6 +113,7 @@ def _drift_row(result: DriftResult) -> tuple[str, ...]:
         f"{result.n_reference:,}",
         f"{result.missing:,}",
         f"{result.unseen:,}",
+        f"{result.wrong_kind:,}",
         result.verdict,
         clean(result.why if result.drifted is None else "; ".join(result.caveats)),
     )

@@ -11,23 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Literal
-
-import msgspec
+from typing import Literal
 
 from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.spool.frame import (
     OPENING,
+    Counts,
     Encoded,
     Frame,
     SegmentId,
-    decode_frame,
-    encode_frame,
     new_writer,
-    read_opening,
-    read_payload,
     utc_now,
 )
+from mlwatch.spool.reading import Place, begin, read_end, read_frames
 from mlwatch.spool.segment import OpenSegment
 
 _NAME = re.compile(r"(?P<writer>[0-9a-f]+)-(?P<segment>[0-9]{6,})\.seg")
@@ -38,7 +34,8 @@ class DiskSpool:
 
     Every process appends to a segment of its own, holding a lock on it (flock) by which others
     see that it lives: the folder must be on a local file system. Nothing is made before the first
-    append.
+    append. A segment in which damage was met is renamed to `<name>.bad` when it is done, and never
+    looked at again.
 
     Args:
         path: The folder.
@@ -73,7 +70,7 @@ class DiskSpool:
         self._clock = clock
         self._monotonic = monotonic
         _require_writable(self.path)
-        self._ends: dict[SegmentId, tuple[int, int]] = {}
+        self._places: dict[SegmentId, Place] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -115,17 +112,10 @@ class DiskSpool:
         with self._lock:
             try:
                 segment = self._ready()
-                number = segment.frames + 1
-                frame = encode_frame(
-                    number,
-                    records,
-                    recorded=recorded,
-                    dropped=dropped,
-                    noted=noted,
-                    time=self._clock(),
-                )
+                own = Counts(len(records), recorded, dict(dropped), dict(noted))
+                frame = segment.encode(own, self._clock(), records)
                 self._require_room(len(frame))
-                segment.append(frame)
+                segment.append(frame, own)
             except OSError as error:
                 raise SpoolError(f"the spool {self.path} cannot be written: {error}") from error
             except SpoolError:
@@ -136,30 +126,36 @@ class DiskSpool:
         """Return all segments, those of other and of dead processes too, oldest first."""
         matches = [_NAME.fullmatch(name) for name, _ in self._files()]
         found = sorted(SegmentId(m["writer"], int(m["segment"])) for m in matches if m)
-        self._ends = {segment: self._ends[segment] for segment in found if segment in self._ends}
+        places = self._places
+        self._places = {segment: places[segment] for segment in found if segment in places}
         return found
 
-    def read(self, segment: SegmentId, after: int) -> Iterator[Frame]:
-        """Return the frames numbered above `after`, up to a torn or damaged end.
+    def read(self, segment: SegmentId, after: int, *, to_end: bool = False) -> Iterator[Frame]:
+        """Return the frames numbered above `after`, past those that are damaged.
+
+        What was lost with damaged frames is counted as dropped by the next sound one. At the end
+        of a finished segment (`to_end`) a last frame does so; it notes there what a kill has torn.
 
         Raises:
             SpoolError: The segment cannot be read, is foreign or newer than this library.
         """
-        number, end = self._ends.get(segment, (0, 0))
-        if number > after:
-            number, end = 0, 0
-        with self._reading(segment, end) as file:
-            while file is not None and (payload := read_payload(file)) is not None:
-                number, end = number + 1, file.tell()
-                if number <= after:
-                    continue
-                try:
-                    frame = decode_frame(segment, payload)
-                except msgspec.DecodeError:
-                    return
-                yield frame
+        with self._reading(segment) as descriptor:
+            if descriptor is None:
+                return
+            known = self._places.get(segment)
+            if known is None or known.number > after:
+                known = begin(descriptor, str(self._file(segment)))
+            place = known
+            for frame, place in read_frames(descriptor, segment, known, after):
+                if frame is not None:
+                    yield frame
                 # Asked for the next: this one is done with, and need not be read over again.
-                self._ends[segment] = (number, end)
+                self._places[segment] = place
+            end = read_end(descriptor, segment, place, self._clock()) if to_end else None
+            if end is not None:
+                frame, self._places[segment] = end
+                if frame.number > after:
+                    yield frame
 
     def finished(self, segment: SegmentId) -> bool:
         """Whether nobody will append to the segment any more."""
@@ -168,18 +164,10 @@ class DiskSpool:
         with self._without_writer(segment) as dead:
             return dead
 
-    def torn(self, segment: SegmentId) -> int:
-        """Return how many bytes at the end of a segment are no whole frame."""
-        with self._reading(segment, 0) as file:
-            if file is None:
-                return 0
-            end = file.tell()
-            while read_payload(file) is not None:
-                end = file.tell()
-            return file.seek(0, os.SEEK_END) - end
-
     def remove(self, segment: SegmentId) -> None:
         """Remove a finished segment; one that is gone already is no error.
+
+        One in which damage was met is kept as `<name>.bad`.
 
         Raises:
             SpoolError: The segment is not finished, or cannot be removed.
@@ -188,8 +176,13 @@ class DiskSpool:
         with self._without_writer(segment) as dead:
             if self._is_open(segment) or not dead:
                 raise SpoolError(f"{path} is still written to and cannot be removed")
+            place = self._places.get(segment)
             try:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    if place is not None and place.damaged:
+                        path.replace(f"{path}.bad")
+                    else:
+                        path.unlink()
             except OSError as error:
                 raise SpoolError(f"{path} cannot be removed: {error}") from error
 
@@ -262,22 +255,20 @@ class DiskSpool:
             os.close(descriptor)
 
     @contextlib.contextmanager
-    def _reading(self, segment: SegmentId, at: int) -> Iterator[BinaryIO | None]:
-        """Open a segment at an offset, or behind its opening; None where it holds nothing."""
+    def _reading(self, segment: SegmentId) -> Iterator[int | None]:
+        """Open a segment to read it; None where there is none."""
         path = self._file(segment)
         try:
-            file = path.open("rb")
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             yield None
             return
         except OSError as error:
             raise SpoolError(f"{path} cannot be read: {error}") from error
-        with file:
-            if at:
-                file.seek(at)
-                yield file
-            else:
-                yield file if read_opening(file, str(path)) else None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,7 +1,9 @@
 """A frame: what one append adds to a segment, and its bytes.
 
-A segment begins with a magic word and a version. Each frame follows as its length, its CRC-32 and
-one MessagePack array: number, recorded, dropped, noted, time, and the records, each as a byte
+A segment begins with a magic word, a version and the CRC-32 of both. Each frame follows as a mark,
+its length, its CRC-32 and one MessagePack array, a `Payload`. The mark begins with a byte that
+MessagePack never uses, so that a reader finds the next frame behind a damaged one; the counts of
+all earlier frames, which every frame carries, then say what was lost between. Each record is a byte
 string of its own, so that a record nobody can decode costs no other.
 """
 
@@ -15,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -23,12 +25,24 @@ from mlwatch.errors import SpoolError
 from mlwatch.spool.wire import decode_record
 
 VERSION: Final = 1
-_MAGIC = b"MLWSPOOL"
-_OPENING = struct.Struct("<8sI")
-_PREFIX = struct.Struct("<II")
+MARK: Final = b"\xc1MLF"
+"""What a frame begins with."""
 
-OPENING: Final = _OPENING.pack(_MAGIC, VERSION)
-"""What a segment begins with."""
+PREFIX: Final = struct.Struct("<4sII")
+"""What stands before a payload: the mark, the payload's length, its CRC-32."""
+
+_MAGIC = b"MLWSPOOL"
+_ABOUT = struct.Struct("<8sI")
+_CHECKSUM = struct.Struct("<I")
+
+
+def opening(version: int = VERSION) -> bytes:
+    """Return what a segment begins with."""
+    about = _ABOUT.pack(_MAGIC, version)
+    return about + _CHECKSUM.pack(zlib.crc32(about))
+
+
+OPENING: Final = opening()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +63,8 @@ class Frame:
         number: Its place there, from 1.
         records: The decoded records, as lists.
         recorded: How many records the host handed over since the writer's last frame.
-        dropped: How many were dropped since, by reason.
+        dropped: How many were dropped since, by reason; "damaged" are those of frames before this
+            one that cannot be read.
         noted: What else is worth knowing of them, by reason.
         time: When it was appended, by the wall clock.
     """
@@ -67,7 +82,61 @@ class Frame:
 Encoded = bytes
 """One record, as the recorder encoded it."""
 
-Payload = tuple[int, int, dict[str, int], dict[str, int], datetime, list[Encoded]]
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """What one append, or several, counted.
+
+    Args:
+        records: How many records were written.
+        recorded: How many the host handed over.
+        dropped: How many were dropped, by reason.
+        noted: What else is worth knowing of them, by reason.
+    """
+
+    records: int = 0
+    recorded: int = 0
+    dropped: dict[str, int] = {}
+    noted: dict[str, int] = {}
+
+    def plus(self, other: Counts) -> Counts:
+        """Return both together."""
+        return Counts(
+            self.records + other.records,
+            self.recorded + other.recorded,
+            Counter(self.dropped) + Counter(other.dropped),
+            Counter(self.noted) + Counter(other.noted),
+        )
+
+    def minus(self, other: Counts) -> Counts:
+        """Return what was counted since `other`."""
+        return Counts(
+            self.records - other.records,
+            self.recorded - other.recorded,
+            Counter(self.dropped) - Counter(other.dropped),
+            Counter(self.noted) - Counter(other.noted),
+        )
+
+
+NOTHING: Final = Counts()
+
+
+class Payload(msgspec.Struct, frozen=True, array_like=True):
+    """A frame as it is written.
+
+    Args:
+        number: Its place in the segment, from 1.
+        earlier: The counts of all frames of the segment before it.
+        own: Its own counts.
+        time: When it was appended.
+        records: The encoded records.
+    """
+
+    number: int
+    earlier: Counts
+    own: Counts
+    time: datetime
+    records: Sequence[Encoded]
+
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Payload)
@@ -83,82 +152,71 @@ def new_writer() -> str:
     return f"{wall.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
 
 
-def encode_frame(
-    number: int,
-    records: Sequence[Encoded],
-    *,
-    recorded: int,
-    dropped: Mapping[str, int],
-    noted: Mapping[str, int],
-    time: datetime,
-) -> bytes:
+def encode_frame(payload: Payload) -> bytes:
     """Return the bytes of a frame."""
-    payload = _ENCODER.encode((number, recorded, dict(dropped), dict(noted), time, records))
-    return _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
+    data = _ENCODER.encode(payload)
+    return PREFIX.pack(MARK, len(data), zlib.crc32(data)) + data
 
 
-def decode_frame(segment: SegmentId, payload: bytes) -> Frame:
+def read_payload(prefix: bytes, data: bytes) -> Payload | None:
+    """Return the payload whose bytes are `data`; None when they are damaged."""
+    mark, length, checksum = PREFIX.unpack(prefix)
+    if mark != MARK or len(data) != length or zlib.crc32(data) != checksum:
+        return None
+    return decode_payload(data)
+
+
+def decode_payload(data: bytes) -> Payload | None:
+    """Return the payload that can be decoded, sound or not; None where none can."""
+    try:
+        return _DECODER.decode(data)
+    except msgspec.DecodeError:
+        return None
+
+
+def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -> Frame:
     """Return the frame of a payload; a record that cannot be decoded is counted as dropped.
 
-    Raises:
-        msgspec.DecodeError: The payload is not one of a frame.
+    Args:
+        segment: Where the frame lies.
+        payload: What was read of it.
+        lost: The counts of the frames before it that could not be read.
     """
-    number, recorded, dropped, noted, time, encoded = _DECODER.decode(payload)
+    counts = payload.own.plus(lost)
     records = []
     undecodable = replaced = 0
-    for data in encoded:
+    for data in payload.records:
         try:
-            record, lost = decode_record(data)
+            record, changed = decode_record(data)
         except msgspec.DecodeError:
             undecodable += 1
             continue
         records.append(record)
-        replaced += lost > 0
+        replaced += changed > 0
     return Frame(
         segment.writer,
         segment.segment,
-        number,
+        payload.number,
         records,
-        recorded,
-        _plus(dropped, "undecodable", undecodable),
-        _plus(noted, "unencodable_value", replaced),
-        time,
+        counts.recorded,
+        Counter(counts.dropped) + Counter(damaged=lost.records, undecodable=undecodable),
+        Counter(counts.noted) + Counter(unencodable_value=replaced),
+        payload.time,
     )
 
 
-def read_opening(file: BinaryIO, name: str) -> bool:
-    """Read what a segment begins with; False when its writer died before that was written.
+def check_opening(data: bytes, name: str) -> bool:
+    """Say whether a segment's opening is whole.
 
     Raises:
-        SpoolError: The file is not a segment, or of a newer version.
+        SpoolError: It is whole and of a newer version.
     """
-    opening = file.read(len(OPENING))
-    if len(opening) < len(OPENING) or not any(opening):
+    about, checksum = data[: _ABOUT.size], data[_ABOUT.size : len(OPENING)]
+    if len(data) < len(OPENING) or checksum != _CHECKSUM.pack(zlib.crc32(about)):
         return False
-    magic, version = _OPENING.unpack(opening)
-    if magic != _MAGIC:
-        raise SpoolError(f"{name} is not a segment of a spool; move it out of the folder")
-    if version > VERSION:
+    magic, version = _ABOUT.unpack(about)
+    if magic == _MAGIC and version > VERSION:
         raise SpoolError(
             f"{name} has version {version} and this mlwatch reads up to {VERSION}; upgrade mlwatch"
         )
-    return True
-
-
-def read_payload(file: BinaryIO) -> bytes | None:
-    """Read the next frame's payload; None when no whole and sound frame follows."""
-    prefix = file.read(_PREFIX.size)
-    if len(prefix) < _PREFIX.size:
-        return None
-    length, checksum = _PREFIX.unpack(prefix)
-    # A disk that lost its power may give zeros, whose length and checksum would agree.
-    if length == 0:
-        return None
-    payload = file.read(length)
-    if len(payload) < length or zlib.crc32(payload) != checksum:
-        return None
-    return payload
-
-
-def _plus(counts: dict[str, int], reason: str, more: int) -> Mapping[str, int]:
-    return Counter(counts) + Counter({reason: more}) if more else counts
+    return bool(magic == _MAGIC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +9,12 @@ from datetime import datetime
 
 from mlwatch.errors import SpoolError
 from mlwatch.spool.frame import (
+    NOTHING,
+    PREFIX,
+    Counts,
     Encoded,
     Frame,
+    Payload,
     SegmentId,
     decode_frame,
     encode_frame,
@@ -79,14 +82,9 @@ class MemorySpool:
             if self._sizes.get(segment, 0) >= self._segment_bytes:
                 self._finish()
                 segment, number = self._current(), 1
-            frame = encode_frame(
-                number,
-                records,
-                recorded=recorded,
-                dropped=dropped,
-                noted=noted,
-                time=self._clock(),
-            )
+            own = Counts(len(records), recorded, dict(dropped), dict(noted))
+            # Memory cannot be damaged, so that no frame has to tell of the earlier ones.
+            frame = encode_frame(Payload(number, NOTHING, own, self._clock(), records))
             if self.bytes + len(frame) > self._max_bytes:
                 self._finish()
                 raise SpoolError(
@@ -101,20 +99,16 @@ class MemorySpool:
         """Return all segments, oldest first."""
         return sorted(self._frames)
 
-    def read(self, segment: SegmentId, after: int) -> Iterator[Frame]:
-        """Return the frames numbered above `after`."""
+    def read(self, segment: SegmentId, after: int, *, to_end: bool = False) -> Iterator[Frame]:
+        """Return the frames numbered above `after`; nothing else is ever at the end."""
         for frame in self._frames.get(segment, [])[max(after, 0) :]:
-            payload = read_payload(io.BytesIO(frame))
+            payload = read_payload(frame[: PREFIX.size], frame[PREFIX.size :])
             if payload is not None:
                 yield decode_frame(segment, payload)
 
     def finished(self, segment: SegmentId) -> bool:
         """Whether the segment is no longer appended to."""
         return segment != self._current()
-
-    def torn(self, segment: SegmentId) -> int:
-        """Return 0: memory has no torn end."""
-        return 0
 
     def remove(self, segment: SegmentId) -> None:
         """Remove a finished segment.

@@ -45,8 +45,16 @@ class Spool(Protocol):
         """Return all segments, those of other and of dead processes too, oldest first."""
         ...
 
-    def read(self, segment: SegmentId, after: int) -> Iterator[Frame]:
-        """Return the frames numbered above `after`, up to a torn or damaged end.
+    def read(self, segment: SegmentId, after: int, *, to_end: bool = False) -> Iterator[Frame]:
+        """Return the frames numbered above `after`, past those that are damaged.
+
+        What was lost with damaged frames is counted by the next sound one.
+
+        Args:
+            segment: Which to read.
+            after: The number of the last frame that is known.
+            to_end: The segment was finished before: count what cannot be read at its end too, in
+                a last frame of its own.
 
         Raises:
             SpoolError: The segment cannot be read, is foreign or newer than this library.
@@ -60,12 +68,10 @@ class Spool(Protocol):
         """
         ...
 
-    def torn(self, segment: SegmentId) -> int:
-        """Return how many bytes at the end of a segment are no whole frame."""
-        ...
-
     def remove(self, segment: SegmentId) -> None:
         """Remove a finished segment; one that is gone already is no error.
+
+        One in which damage was met may be kept under another name.
 
         Raises:
             SpoolError: The segment is not finished, or cannot be removed.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from mlwatch.errors import SpoolError
-from mlwatch.spool.frame import OPENING
+from mlwatch.spool.frame import NOTHING, OPENING, Counts, Encoded, Payload, encode_frame
 
 
 class OpenSegment:
@@ -27,6 +29,7 @@ class OpenSegment:
     def __init__(self, path: Path, *, sync: bool) -> None:
         self.path = path
         self.frames = 0
+        self._counts = NOTHING
         self.size = 0
         self._sync = sync
         self._descriptor = _create(path)
@@ -43,8 +46,16 @@ class OpenSegment:
         """Whether the file still has a name; what is written to a deleted one is lost."""
         return os.fstat(self._descriptor).st_nlink > 0
 
-    def append(self, frame: bytes) -> None:
+    def encode(self, own: Counts, time: datetime, records: Sequence[Encoded]) -> bytes:
+        """Return the bytes of what will be the next frame."""
+        return encode_frame(Payload(self.frames + 1, self._counts, own, time, records))
+
+    def append(self, frame: bytes, own: Counts) -> None:
         """Write a whole frame or none of it.
+
+        Args:
+            frame: What `encode` returned.
+            own: The counts in it.
 
         Raises:
             OSError: It was not written, and nothing of it is left in the file.
@@ -53,6 +64,7 @@ class OpenSegment:
         """
         self._write(frame)
         self.frames += 1
+        self._counts = self._counts.plus(own)
         if self._sync:
             try:
                 os.fdatasync(self._descriptor)

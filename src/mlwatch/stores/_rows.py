@@ -5,16 +5,33 @@ An encoded row is the encoded record with its `key`, `model` and `model_version`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from mlwatch.errors import ConflictError, DataError
+from mlwatch.errors import ConflictError, DataError, StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Record, Table, add_tallies
 from mlwatch.stores._encoding import Plain, encode_text, time_text, to_plain
 
 REVISED = frozenset({Table.state, Table.progress})
 """The tables whose rows have a revision, of which a batch may expect something."""
+
+
+def absolute_path(store: str, path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path that was given to a store.
+
+    Raises:
+        StoreError: It is no path.
+    """
+    try:
+        return Path(path).absolute()
+    except TypeError as error:
+        kind = type(path).__name__
+        raise StoreError(
+            f"{store}({path!r:.80}): a {kind} is no path; give text or a pathlib.Path"
+        ) from error
 
 
 def encode_batch(batch: Batch) -> dict[Table, dict[str, Plain]]:

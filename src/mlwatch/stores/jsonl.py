@@ -19,6 +19,7 @@ from mlwatch.stores._jsonl_files import Commit, Head, Journal, replace_file
 from mlwatch.stores._rows import (
     REVISED,
     Selection,
+    absolute_path,
     add_pane,
     batch_time,
     check_expects,
@@ -57,7 +58,7 @@ class JSONLStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
+        self.path = absolute_path("JSONLStore", path)
         self._closed = False
         self._journal: tuple[int, Journal] | None = None
         try:
@@ -119,7 +120,7 @@ class JSONLStore:
         name, start, end = encode_text(key), time_text(now), time_text(now + ttl)
         path = self.path / "leases.json"
         with self._locked(f"claim {key!r}"):
-            leases: dict[str, str] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+            leases = _leases(path) if path.exists() else {}
             running = {other: until for other, until in leases.items() if until > start}
             if name in running:
                 return False
@@ -237,6 +238,15 @@ def _check_version(path: Path) -> None:
             f"{path} is an mlwatch store of version {found['version']}, and this library reads "
             f"version {VERSION}: upgrade mlwatch-monitor, or name another folder"
         )
+
+
+def _leases(path: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise StoreError(
+            f"{path} is damaged ({error}); delete it, and every lease is free again"
+        ) from error
 
 
 def _lines_by_file(

@@ -18,6 +18,7 @@ from mlwatch.records import RECORD_TYPES, Batch, Table
 from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text
 from mlwatch.stores._rows import (
     Selection,
+    absolute_path,
     add_pane,
     batch_time,
     check_expects,
@@ -51,9 +52,9 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
-        if os.fspath(path) == ":memory:":
+        if path == ":memory:":
             raise StoreError("SQLiteStore(':memory:') would lose its rows; use MemoryStore()")
-        self.path = Path(path).absolute()
+        self.path = absolute_path("SQLiteStore", path)
         self.read_only = read_only
         self._closed = False
         self._process = _Process()
@@ -84,7 +85,7 @@ class SQLiteStore:
             check_expects(batch, lambda table, key: _revision(connection, table, key))
             for table, by_key in rows.items():
                 if table is Table.panes:
-                    _add_panes(connection, by_key.values())
+                    _add_panes(connection, self.path, by_key.values())
                 else:
                     layout = LAYOUTS[table]
                     connection.executemany(layout.replace, map(layout.to_cells, by_key.values()))
@@ -216,7 +217,6 @@ class SQLiteStore:
         return process.writer
 
     def _rows(self, table: Table, selection: Selection) -> Iterator[Any]:
-        layout = LAYOUTS[table]
         with self._in_sqlite(f"read {table}") as process:
             if process.writer is None and not self.read_only:
                 with process.write_lock:
@@ -234,7 +234,7 @@ class SQLiteStore:
                 if not chunk:
                     return
                 for cells in chunk:
-                    yield from_plain(RECORD_TYPES[table], layout.from_cells(cells))
+                    yield _record(self.path, table, cells)
         finally:
             if process.pid == os.getpid():
                 process.drop(connection)
@@ -297,6 +297,10 @@ _REMEDIES = {
 }
 
 
+_DAMAGES = (StoreError, msgspec.MsgspecError, TypeError, ValueError)
+"""What decoding raises of a cell that somebody, or the disk, has changed."""
+
+
 def _check_access(path: Path, *, read_only: bool) -> None:
     if path.is_dir():
         raise StoreError(f"{path} is a folder; name a file in it, such as {path / 'mlwatch.db'}")
@@ -317,14 +321,32 @@ def _revision(connection: sqlite3.Connection, table: Table, key: str) -> int | N
     return found[0] if found else None
 
 
-def _add_panes(connection: sqlite3.Connection, deltas: Iterable[Plain]) -> None:
+def _record(path: Path, table: Table, cells: tuple[Any, ...]) -> Any:
+    try:
+        return from_plain(RECORD_TYPES[table], LAYOUTS[table].from_cells(cells))
+    except _DAMAGES as error:
+        raise _damaged(path, table, cells[0], error) from error
+
+
+def _damaged(path: Path, table: Table, key: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"{path}: the row {key!r} of table {table} is damaged ({error}); restore the file, or "
+        "mend or delete that row"
+    )
+
+
+def _add_panes(connection: sqlite3.Connection, path: Path, deltas: Iterable[Plain]) -> None:
     layout = LAYOUTS[Table.panes]
     for delta in deltas:
         key = delta["key"]
         sums: dict[str, Plain] = {}
         select = "SELECT tallies FROM panes WHERE key = ?"
         for (tallies,) in connection.execute(select, (key,)).fetchall():
-            sums[key] = delta | {"tallies": msgspec.json.decode(tallies)}
+            try:
+                known = msgspec.json.decode(tallies, type=dict[str, dict[str, int]])
+            except _DAMAGES as error:
+                raise _damaged(path, Table.panes, key, error) from error
+            sums[key] = delta | {"tallies": known}
         add_pane(sums, delta)
         if sums:
             connection.execute(layout.replace, layout.to_cells(sums[key]))

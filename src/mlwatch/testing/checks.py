@@ -26,9 +26,10 @@ def check_detector(detector: Any) -> None:
     """Check that a drift detector keeps its protocol.
 
     It answers for at least one kind of feature; names the feature and itself; reports both sample
-    sizes; keeps effects and p-values in their ranges; finds more in a large change than in none;
-    gives the same answer twice and whatever way the counts were put together; and takes empty,
-    one-row and single-valued samples without a figure that means nothing.
+    sizes (of values, or of rows) and the counts of what stands apart; keeps effects and p-values
+    in their ranges; finds more in a large change than in none; gives the same answer twice and
+    whatever way the counts were put together; and takes empty, one-row and single-valued samples
+    without a figure that means nothing.
 
     Raises:
         AssertionError: It does not; the message says how.
@@ -77,10 +78,15 @@ def _check_result(
     assert isinstance(result, DriftResult), f"detect() returned {type(result).__name__}"
     assert result.feature == current.name, "the result names another feature"
     assert result.detector == name, "the result names another detector"
-    assert result.n == current.n, f"n is {result.n}, the window holds {current.n} values"
-    assert result.n_reference == reference.n, "n_reference is not the reference's"
+    assert result.n in {current.n, current.total}, (
+        f"n is {result.n}; the window holds {current.n} values in {current.total} rows"
+    )
+    sizes = {reference.n, reference.total}
+    assert result.n_reference in sizes, "n_reference is not the reference's"
     assert result.missing == current.absent, "missing values are not counted"
     assert result.unseen == current.unseen, "unseen values are not counted"
+    assert result.infinite == current.infinite, "infinite values are not counted"
+    assert result.wrong_kind == current.wrong_kind, "values of a wrong kind are not counted"
     for field in ("statistic", "effect", "effect_low", "p_value"):
         value = getattr(result, field)
         assert value is None or math.isfinite(value), f"{field} is {value}"
@@ -96,8 +102,9 @@ def _numbers() -> tuple[tuple[Distribution, Distribution], Distribution]:
     rng = np.random.default_rng(0)
     sample = rng.normal(size=2000)
     grid = NumericGrid.fit(sample)
-    same, moved = rng.normal(size=2000), rng.normal(2, 1, size=2000)
-    same[:3], moved[:3] = (math.nan, math.inf, -math.inf), (math.nan, math.inf, -math.inf)
+    odd = [math.nan, math.inf, -math.inf, "text"]
+    same = [*rng.normal(size=1996), *odd]
+    moved = [*rng.normal(2, 1, size=1600), *odd * 100]
     counted = [Distribution.count("x", grid, values) for values in (sample, same, moved)]
     return (counted[0], counted[1]), counted[2]
 
@@ -105,7 +112,7 @@ def _numbers() -> tuple[tuple[Distribution, Distribution], Distribution]:
 def _categories() -> tuple[tuple[Distribution, Distribution], Distribution]:
     rng = np.random.default_rng(0)
     draws = [rng.choice(list("abcd"), 2000, p=p) for p in ([0.4, 0.3, 0.2, 0.1],) * 2]
-    moved = [*rng.choice(list("abcd"), 1990, p=[0.1, 0.2, 0.3, 0.4]), *["new"] * 5, *[None] * 5]
+    moved = [*rng.choice(list("abcd"), 1600, p=[0.1, 0.2, 0.3, 0.4]), *["new", None, b"x"] * 100]
     grid = CategoricalGrid.fit(list(draws[0]))
     same = [Distribution.count("c", grid, list(values)) for values in draws]
     return (same[0], same[1]), Distribution.count("c", grid, moved)

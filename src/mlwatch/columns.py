@@ -1,0 +1,58 @@
+"""Batches handed over as columns, read as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlwatch._guard import salvage
+from mlwatch.errors import DataError
+from mlwatch.recorder import Recorder
+
+Rows = tuple[list[tuple[Any, ...]], int]
+"""Rows, and how many more there would be if no column were shorter than the others."""
+
+
+def read_rows(
+    read: Callable[[Sequence[Any]], Rows], columns: Sequence[Any], recorder: Recorder
+) -> list[tuple[Any, ...]]:
+    """Return what `read` makes of a batch; count what is no batch, and rows that lack a value."""
+    found = salvage(read, columns, None)
+    if found is None:
+        recorder.refuse("bad_batch")
+        return []
+    rows, lost = found
+    if lost:
+        recorder.refuse("unequal_columns", lost)
+    return rows
+
+
+def batch_rows(columns: Sequence[Any]) -> Rows:
+    """Return features, prediction, probability and request id of each row of a batch."""
+    frame, predictions, probabilities, request_ids = columns
+    names = list(frame.keys())
+    if len(set(names)) < len(names):
+        raise DataError("two columns have the same name")
+    served = plain(predictions)
+    others = [[None] * len(served) if it is None else it for it in (probabilities, request_ids)]
+    rows, lost = aligned([*(frame[name] for name in names), served, *others])
+    width = len(names)
+    return [(dict(zip(names, row, strict=False)), *row[width:]) for row in rows], lost
+
+
+def aligned(columns: Sequence[Any]) -> Rows:
+    """Return columns as rows, up to the end of the shortest."""
+    lists = [plain(column) for column in columns]
+    rows = list(zip(*lists, strict=False))
+    return rows, max(map(len, lists)) - len(rows)
+
+
+def plain(values: Any) -> list[Any]:
+    """Return values as a list of Python objects.
+
+    Raises:
+        TypeError: They are a text or a mapping, whose parts are no rows.
+    """
+    if isinstance(values, str | bytes | Mapping):
+        raise TypeError(f"{type(values).__name__} is no sequence of values")
+    return list(values.tolist() if hasattr(values, "tolist") else values)
