@@ -289,6 +289,39 @@ def test_the_background_survives_what_nobody_expected(make, caplog):
     assert len([record for record in caplog.records if "TypeError" in record.message]) == 1
 
 
+def test_a_cycle_that_failed_is_made_up_for_at_once(make, clock):
+    """The worker that has claimed a cycle and could not finish it runs it on its next turn."""
+
+    class Flaky(MemoryStore):
+        broken = True
+
+        def prune(self, before):
+            if self.broken:
+                raise StoreError("down for a moment")
+            return super().prune(before)
+
+    store = Flaky()
+    monitor = make(store, every=HOUR)
+    with pytest.raises(StoreError, match="down for a moment"):
+        monitor._cycle_turn()
+    store.broken = False
+    clock.advance(timedelta(seconds=5))
+    monitor._cycle_turn()
+    assert monitor.status().last_cycle == clock()
+    clock.advance(timedelta(seconds=5))
+    monitor._cycle_turn()
+    assert monitor.status().last_cycle == clock() - timedelta(seconds=5)
+
+
+def test_a_closed_monitor_does_not_start(make):
+    """start() after close() is refused, and no thread is left that could only fail."""
+    monitor = make()
+    monitor.close()
+    with pytest.raises(ConfigurationError, match="make a new Monitor"):
+        monitor.start()
+    assert background_threads() == []
+
+
 def test_a_monitor_that_is_let_go_ends_its_thread():
     """A monitor that was started and forgotten is collected, and its thread ends."""
     monitor = Monitor(store=MemoryStore(), notifiers=[])

@@ -154,7 +154,7 @@ KEPT = {
     "numpy bool": (np.bool_(True), True),
     "numpy text": (np.str_("x"), "x"),
     "numpy time": (np.datetime64("2026-01-01T00:00:01"), "2026-01-01T00:00:01"),
-    "numpy no time": (np.datetime64("NaT"), None),
+    "numpy no time": (np.datetime64("NaT", "us"), None),
     "numpy array": (np.array([1.0, 2.0]), [1.0, 2.0]),
     "pandas time": (pd.Timestamp(NOW), NOW),
     "pandas no time": (pd.NaT, None),

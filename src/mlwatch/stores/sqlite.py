@@ -150,6 +150,11 @@ class SQLiteStore:
                     process.drop(process.writer)
                     process.writer = None
 
+    def __del__(self) -> None:
+        process = self.__dict__.get("_process")
+        if process is not None and process.pid == os.getpid():
+            process.close()
+
     def _look(self) -> None:
         # Never by open(): closing a file drops every lock that this process's connections hold.
         # Without a log beside it the file may be looked at as if nobody could change it, so that
@@ -266,6 +271,11 @@ class _Process:
         """Close a connection."""
         connection.close()
         self._connections.remove(connection)
+
+    def close(self) -> None:
+        """Close all connections, for a store that nobody holds any more."""
+        for connection in self._connections:
+            connection.close()
 
     def succeed(self, path: Path) -> _Process:
         """Return what a forked child uses instead.
