@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/.core ## play a year of real flights through a monitor
+demo: $(VENV)/.core ## play ten months of real flights through a monitor
 	@mkdir -p build/demo
 	$(BIN)/python examples/flights.py --database build/demo/flights.db --fresh
 

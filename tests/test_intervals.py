@@ -220,3 +220,17 @@ def test_r_squared_covers_the_truth(noise, n):
         held.append(low <= 1 - noise**2 / (1 + noise**2) <= high)
 
     assert 0.89 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.parametrize("draw", ["normal", "beta"])
+def test_the_interval_of_a_spread_covers(draw):
+    """The interval of a standard deviation holds the true one in about 95% of samples."""
+    rng = np.random.default_rng(0)
+    true = {"normal": 1.0, "beta": np.sqrt(2 * 5 / (7**2 * 8))}[draw]
+    hits = 0
+    for _ in range(2000):
+        sample = rng.normal(3, 1, 200) if draw == "normal" else rng.beta(2, 5, 200)
+        low, high = intervals.spread(200, *(float((sample**k).sum()) for k in (1, 2, 3, 4)))
+        assert low <= sample.std() <= high
+        hits += low <= true <= high
+    assert 0.92 < hits / 2000 < 0.98

@@ -59,6 +59,24 @@ def mean(n: int, total: float, squares: float) -> Interval:
     return center - half, center + half
 
 
+def spread(n: int, total: float, squares: float, cubes: float, fourths: float) -> Interval:
+    """Return the 95% interval of a standard deviation from n values and the sums of their powers.
+
+    That of the variance by the central limit theorem, at both ends under the root; n should be at
+    least 30.
+    """
+    center, second = total / n, squares / n
+    variance = max(0.0, second - center**2)
+    fourth = _fourth_central(center, second, cubes / n, fourths / n)
+    half = Z95 * math.sqrt(max(0.0, fourth - variance**2) / n)
+    return math.sqrt(max(0.0, variance - half)), math.sqrt(variance + half)
+
+
+def _fourth_central(mean: float, second: float, third: float, fourth: float) -> float:
+    """Return the fourth central moment from the mean and the raw moments."""
+    return fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
+
+
 def auc(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> tuple[float, Interval]:
     """Return the area under the ROC curve and its 95% interval from counts of scores by cell.
 
@@ -98,7 +116,7 @@ def r_squared(n: int, sums: dict[str, float]) -> tuple[float, Interval]:
     mu = m["y"]
     variance = m["y2"] - mu**2
     value = 1 - m["e2"] / variance
-    centered4 = m["y4"] - 4 * mu * m["y3"] + 6 * mu**2 * m["y2"] - 3 * mu**4
+    centered4 = _fourth_central(mu, m["y2"], m["y3"], m["y4"])
     cross = m["e2y2"] - 2 * mu * m["e2y"] + mu**2 * m["e2"]
     var_e2, var_y = m["e4"] - m["e2"] ** 2, centered4 - variance**2
     covariance = cross - m["e2"] * variance

@@ -231,11 +231,13 @@ def _residual_terms(error: NDArray[Any], true: NDArray[Any]) -> dict[str, NDArra
 
 
 def _moments(values: Sequence[float]) -> dict[str, int]:
-    values = [value for value in values if math.isfinite(value * value * FIXED)]
-    if not values:
+    found = np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        found = found[np.isfinite(found * found * found * found * FIXED)]
+    if not len(found):
         return {}
-    squares = [value * value for value in values]
-    return {"n": len(values), "sum": fixed_sum(values), "squares": fixed_sum(squares)}
+    powers = {"sum": found, "squares": found**2, "cubes": found**3, "fourths": found**4}
+    return {"n": len(found)} | {name: fixed_sum(power.tolist()) for name, power in powers.items()}
 
 
 def _of_class(probability: Mapping[Any, Any], name: Hashable) -> Any:

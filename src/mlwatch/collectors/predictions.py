@@ -53,8 +53,10 @@ def _moments(window: Window) -> Iterator[Metric]:
         for name in ("prediction_mean", "prediction_std"):
             yield Metric(name, None, n=n, why=f"not enough data: {n} of {_FEWEST} scores")
         return
-    total, squares = tally.get("sum", 0) / FIXED, tally.get("squares", 0) / FIXED
+    powers = [tally.get(name, 0) / FIXED for name in ("sum", "squares", "cubes", "fourths")]
+    total, squares = powers[:2]
     low, high = (end * scoring.scale + scoring.center for end in intervals.mean(n, total, squares))
     yield Metric("prediction_mean", total / n * scoring.scale + scoring.center, low, high, n)
     variance = max(0.0, squares / n - (total / n) ** 2)
-    yield Metric("prediction_std", math.sqrt(variance) * scoring.scale, n=n)
+    low, high = (end * scoring.scale for end in intervals.spread(n, *powers))
+    yield Metric("prediction_std", math.sqrt(variance) * scoring.scale, low, high, n)
