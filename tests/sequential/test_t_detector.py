@@ -28,12 +28,12 @@ def test_mean_of_each_bet_is_one(freedom):
 
 
 def false_alarms(baseline, spoil=lambda state: state):
-    """Alarms of each of 600 scores at alpha = 1/100 over 400 panes."""
+    """Alarms of each of 400 scores at alpha = 1/100 over 400 panes."""
     rng = np.random.default_rng(1)
-    state = spoil(t_detector.start(rng.normal(3, 2, (baseline, 600))))
-    found = np.zeros(600)
+    state = spoil(t_detector.start(rng.normal(3, 2, (baseline, 400))))
+    found = np.zeros(400)
     for _ in range(400):
-        state, evidence = t_detector.update(state, rng.normal(3, 2, 600))
+        state, evidence = t_detector.update(state, rng.normal(3, 2, 400))
         alarmed = evidence >= math.log(100)
         found += alarmed
         state = t_detector.reset(state, alarmed)
@@ -45,7 +45,7 @@ def test_alarms_stay_within_the_budget(baseline):
     """With few panes to learn the spread from, alarms are at most alpha T = 4 a score."""
     found = false_alarms(baseline)
 
-    assert found.mean() <= 4 + 3 * found.std() / math.sqrt(600)
+    assert found.mean() <= 4 + 3 * found.std() / math.sqrt(400)
     assert found.mean() > 0.2  # and the budget is used, not merely kept
 
 
@@ -58,7 +58,7 @@ def test_budget_breaks_when_the_baseline_is_taken_as_exact():
 
     found = false_alarms(14, certain)
 
-    assert found.mean() > 4 + 3 * found.std() / math.sqrt(600)
+    assert found.mean() > 4 + 3 * found.std() / math.sqrt(400)
 
 
 @pytest.mark.parametrize(

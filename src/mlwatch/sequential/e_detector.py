@@ -86,8 +86,8 @@ class EDetector:
     log(F / alpha), that of all together.
 
     Args:
-        mass: Rows of the reference by merged cell, each at least 5; one more for the last of
-            ordered cells, since n points leave n + 1 gaps. Shape (cells,).
+        mass: Rows of the reference by merged cell, at least 5 each (of errors, any number); one
+            more for the last of ordered cells, since n points leave n + 1 gaps. Shape (cells,).
         joined: The merged cell that each coarse cell went to, shape (k,).
         tilts: Logs by which bets lean away from the urn's law, shape (T, cells).
         half_lives: Panes, one for each bet that follows the recent counts instead.
@@ -132,8 +132,9 @@ class EDetector:
     def errors(cls, right: int, wrong: int) -> EDetector:
         """Watch (right, wrong), for the share of wrong growing; that it falls is no evidence.
 
-        Few wrong ones in the reference are not merged away: the one more that the last cell gets
-        is on the side of those who expect errors, so that this bet errs towards silence.
+        Few wrong ones in the reference are not merged away, nor is none: with the one more that
+        the last cell gets, the urn expects too many errors rather than too few, and a bet on more
+        of them has a mean of at most 1.
 
         Args:
             right: Rows of the reference that were right.
