@@ -106,13 +106,18 @@ def plain_ratio(z, shift, freedom):
     return stats.t.sf(BEYOND - towards, freedom) / stats.t.sf(BEYOND, freedom)
 
 
-def plain_replay(column, threshold):
-    """The recursion forward over the leave-one-out statistics, one number at a time."""
+def plain_ratios(column):
+    """The ratios of the bets on each leave-one-out statistic, one number at a time."""
+    statistics, freedom = plain_leave_one_out(column), len(column) - 2
+    return np.array([[plain_ratio(z, shift, freedom) for shift in SHIFTS] for z in statistics])
+
+
+def plain_replay(ratios, threshold):
+    """The recursion forward, with resets."""
     alarms, m = [], np.zeros(10)
-    for z in plain_leave_one_out(column):
-        ratios = [plain_ratio(z, shift, len(column) - 2) for shift in SHIFTS]
-        m = (m + 1) * ratios
-        alarms.append(m.mean() >= threshold)
+    for pane in ratios:
+        m = (m + 1) * pane
+        alarms.append(bool(m.mean() >= threshold))
         m = m * (not alarms[-1])
     return alarms
 
@@ -123,10 +128,13 @@ def test_replay_is_a_plain_loop():
     scores = rng.normal(size=(28, 10))
     scores[20:24, ::2] += 4
     scores[5, 3] = 500.0
-    found = t_detector.replay(scores, math.log(50))
+    ratios = [plain_ratios(column) for column in scores.T]
+    for threshold in (*np.geomspace(1.1, 20, 30), 50):
+        found = t_detector.replay(scores, math.log(threshold))
 
-    assert found.dtype == bool
-    assert found.T.tolist() == [plain_replay(column, 50) for column in scores.T]
+        assert found.dtype == bool
+        assert found.T.tolist() == [plain_replay(column, threshold) for column in ratios]
+
     assert found[:, 3].tolist() == [index == 5 for index in range(28)]
     assert found.sum() > 3
 
