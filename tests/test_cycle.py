@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from tests.service import MINUTE, MODEL, START, STORES, VERSION, make_store, reference, rows
+from tests.service import DAY, MINUTE, MODEL, START, STORES, VERSION, make_store, reference, rows
 
 from mlwatch import (
+    CaptureOptions,
     DriftResult,
     Metric,
     Monitor,
     NotificationError,
+    Retention,
     Severity,
     Table,
     Threshold,
@@ -356,7 +358,43 @@ def test_results_bear_the_window_they_are_about():
     for item in (*report.metrics, *report.drift):
         assert (item.model, item.model_version) == (MODEL, VERSION)
         assert (item.since, item.time) == (report.since, report.time)
-    assert report.time - report.since == 24 * 60 * MINUTE
+    assert report.since == START - DAY  # 24 hours before 12:11, and on to a full hour
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_old_panes_are_rolled_up_by_the_cycle(kind, tmp_path):
+    """Days later a model's traffic is in panes of a day, and a window says where it begins."""
+    bench = Bench(make_store(kind, tmp_path))
+    for _ in range(3):
+        bench.cycle()
+        bench.clock.advance(3 * 60 * MINUTE)
+    at = START + 4 * DAY
+    bench.clock.advance(at - bench.clock())
+    bench.monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5, timestamp=START + DAY)
+    report = bench.monitor.run_cycle()
+    spans = [(pane.time, pane.span) for pane in bench.store.read(Table.panes)]
+    midnight = START - START.hour * 60 * MINUTE
+    assert spans == [(midnight, DAY), (midnight + DAY, DAY)]
+    assert report.since == at - DAY
+    for since, until, n in ((START, START + MINUTE, 200), (START + DAY, at, 1), (START, at, 201)):
+        window = bench.monitor.window(since, until)
+        assert window.tally("rows")["recorded"] == n
+        assert window.since == since - since.hour * 60 * MINUTE
+    assert window.last(MINUTE).tallies == {}
+    assert window.last(30 * DAY).tally("rows")["recorded"] == 201
+    bench.monitor.close()
+
+
+def test_a_day_is_kept_until_all_of_it_is_too_old():
+    """What is younger than the retention is never removed with the day whose pane it is in."""
+    keep = CaptureOptions(retention=Retention(panes=5 * DAY))
+    bench = Bench(capture=keep)
+    bench.cycle()
+    for hours in (100, 119, 131, 133):
+        bench.clock.advance(START + hours * 60 * MINUTE - bench.clock())
+        bench.monitor.run_cycle()
+        left = bench.monitor.window(START - DAY, START + DAY).tally("rows").get("recorded", 0)
+        assert left == (200 if hours < 132 else 0), hours
 
 
 # The report
@@ -375,7 +413,7 @@ def test_the_report_can_be_read_at_a_glance():
     bench = Bench(collectors=[*collectors, Fragile(None, "bad\nname")], rules=rules)
     report = bench.cycle()
     lines = str(report).splitlines()
-    assert lines[0] == f"{MODEL} {VERSION}  2023-12-31 12:11 to 2024-01-01 12:11 UTC"
+    assert lines[0] == f"{MODEL} {VERSION}  2023-12-31 12:00 to 2024-01-01 12:11 UTC"
     assert lines[1] == "drifted: x; monitoring faults: 1"
     (accuracy,) = [line for line in lines if line.startswith("accuracy")]
     assert accuracy.split() == ["accuracy", "0.8123", "0.79", "to", "0.83", "1,200"]

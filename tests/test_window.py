@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch.errors import ConfigurationError
-from mlwatch.records import Outcome, Prediction
+from mlwatch.records import Outcome, Pane, Prediction
 from mlwatch.reference import Reference
 from mlwatch.window import Window
 
@@ -77,11 +77,70 @@ def test_the_last_part_of_a_window():
     assert end.last(10 * MINUTE).tallies == end.tallies
 
 
-@pytest.mark.parametrize("span", [timedelta(0), -MINUTE, 2 * HOUR])
-def test_a_part_longer_than_the_whole(span):
-    """A part of no length, or longer than the window, is refused."""
-    with pytest.raises(ConfigurationError, match="at most 1:00:00"):
+@pytest.mark.parametrize("span", [timedelta(0), -MINUTE])
+def test_a_part_of_no_length(span):
+    """A part of no length is refused."""
+    with pytest.raises(ConfigurationError, match="must be above 0"):
         window([]).last(span)
+
+
+def counts(start, span, n=1):
+    return Pane(model="m", time=start, span=span, tallies={"rows": {"recorded": n}})
+
+
+def test_a_part_longer_than_the_whole_reaches_back():
+    """What lies before the window comes from where it was read, and is added to what is in hand."""
+    asked = []
+
+    def reach(since, until):
+        asked.append((since, until))
+        return [counts(since, HOUR, 5)]
+
+    view = Window("m", "1", START, START + HOUR, (counts(START, MINUTE),), reach=reach)
+    wide = view.last(4 * HOUR)
+    assert asked == [(START - 3 * HOUR, START)]
+    assert (wide.since, wide.until) == (START - 3 * HOUR, START + HOUR)
+    assert wide.tally("rows") == {"recorded": 6}
+    assert wide.last(HOUR).tallies == view.tallies
+    assert view.last(HOUR).tallies == view.tallies
+    assert len(asked) == 1
+
+
+def test_a_part_longer_than_the_whole_without_a_store():
+    """A window that knows of nothing but its own panes has no others to give."""
+    view = window(traffic(60))
+    assert view.last(2 * HOUR).tallies == view.tallies
+    assert view.last(2 * HOUR).since == START - HOUR
+
+
+def test_a_part_begins_where_a_pane_begins():
+    """Of time that is kept by the hour, the part begins at a full hour; of recent, at a minute."""
+    hours = tuple(counts(START + i * HOUR, HOUR) for i in range(20))
+    until = START + 24 * HOUR
+    view = Window("m", "1", START, until, hours, read_at=until)
+    assert view.last(10.5 * HOUR).since == until - 11 * HOUR
+    assert view.last(10.5 * HOUR).tally("rows") == {"recorded": 7}
+    assert view.last(90 * MINUTE).since == until - 90 * MINUTE
+
+
+def test_coarse_panes_are_given_as_they_are():
+    """A pane that lies in none of the spans asked for cannot be split: it keeps its own span."""
+    day, hour = timedelta(days=1), counts(START + 25 * HOUR, HOUR)
+    late = counts(START + 25 * HOUR + 3 * MINUTE, MINUTE)
+    view = Window("m", "1", START, START + 2 * day, (counts(START, day), hour, late, late))
+
+    def shape(step):
+        return [(row.time - START, row.span, row.tallies["rows"]) for row in view.panes(step)]
+
+    one, two, three = ({"recorded": n} for n in (1, 2, 3))
+    assert shape(day) == [(timedelta(0), day, one), (day, day, three)]
+    assert shape(6 * HOUR) == [(timedelta(0), day, one), (24 * HOUR, 6 * HOUR, three)]
+    assert shape(5 * MINUTE) == [
+        (timedelta(0), day, one),
+        (25 * HOUR, 5 * MINUTE, two),
+        (25 * HOUR, HOUR, one),
+    ]
+    assert view.observed_seconds == 2 * 86_400
 
 
 @pytest.mark.parametrize("step", [timedelta(0), -MINUTE, timedelta(seconds=90)])

@@ -24,6 +24,8 @@ from mlwatch.records import (
     Severity,
     Table,
 )
+from mlwatch.rollup import roll_up
+from mlwatch.spans import floor, kept_in
 from mlwatch.window import Window
 
 Item = TypeVar("Item", Metric, DriftResult)
@@ -89,6 +91,7 @@ class Cycle:
         if more:
             self.manager.deliver(self.store, now, only={alert.id for alert in more})
         self.store.prune(self._cut_offs(now))
+        roll_up(self.store, self.model, now)
         return CycleReport(
             model=self.model,
             model_version=self.model_version,
@@ -150,7 +153,10 @@ class Cycle:
             Table.alerts: keep.results,
             Table.deliveries: keep.results,
         }
-        return {table: now - age for table, age in ages.items()}
+        cuts = {table: now - age for table, age in ages.items()}
+        # The pane of a day bears the time of its start, and holds what is younger.
+        oldest = cuts[Table.panes]
+        return cuts | {Table.panes: floor(oldest, kept_in(oldest, now))}
 
 
 def _take(collect: Collect, window: Window, into: list[Metric | DriftResult | Fault]) -> None:

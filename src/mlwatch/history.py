@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from mlwatch.ingest import FindReference
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Pane, Table
+from mlwatch.spans import outward
 from mlwatch.window import Rows, Window
+
+_REACHES = 4
+"""So many spans further back than a window are read once and remembered with it."""
 
 
 def read_windows(
@@ -20,23 +25,22 @@ def read_windows(
     references: FindReference,
     since: datetime,
     until: datetime,
+    now: datetime,
 ) -> list[Window]:
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
     Of panes counted under another reference than the version's present one only the traffic
-    itself is taken (rows, errors, latency), which no reference has a part in.
+    itself is taken (rows, errors, latency), which no reference has a part in. The ends are moved
+    outwards to where panes begin, as finely as time is kept as of `now`.
 
     Raises:
         StoreError: The store cannot be read.
     """
     panes: dict[str, list[Pane]] = {model_version: []}
-    found: Iterable[Pane] = store.read(Table.panes, since=since, until=until, model=model)
-    for pane in found:
-        reference = references(pane.model_version)
-        fingerprint = "" if reference is None else reference.fingerprint
-        if pane.segment == "":
-            kept = pane if pane.reference == fingerprint else _traffic_alone(pane)
-            panes.setdefault(pane.model_version, []).append(kept)
+    since, until = outward(since, until, now)
+    found = store.read(Table.panes, since=since, until=until, model=model)
+    for pane in _comparable(found, references):
+        panes.setdefault(pane.model_version, []).append(pane)
     return [
         Window(
             model,
@@ -46,9 +50,19 @@ def read_windows(
             tuple(kept),
             references(version),
             _rows(store, model, version),
+            _reach(store, model, version, references),
+            now,
         )
         for version, kept in panes.items()
     ]
+
+
+def _comparable(found: Iterable[Pane], references: FindReference) -> Iterator[Pane]:
+    for pane in found:
+        reference = references(pane.model_version)
+        fingerprint = "" if reference is None else reference.fingerprint
+        if pane.segment == "":
+            yield pane if pane.reference == fingerprint else _traffic_alone(pane)
 
 
 def _traffic_alone(pane: Pane) -> Pane:
@@ -66,3 +80,16 @@ def _rows(store: MetricStore, model: str, version: str) -> Callable[[datetime, d
         return predictions, store.read(Table.outcomes, model=model, model_version=version)
 
     return rows
+
+
+def _reach(
+    store: MetricStore, model: str, version: str, references: FindReference
+) -> Callable[[datetime, datetime], tuple[Pane, ...]]:
+    @lru_cache(maxsize=_REACHES)
+    def reach(since: datetime, until: datetime) -> tuple[Pane, ...]:
+        found = store.read(
+            Table.panes, since=since, until=until, model=model, model_version=version
+        )
+        return tuple(_comparable(found, references))
+
+    return reach

@@ -53,7 +53,8 @@ class Monitor:
         rules: Functions `(metrics) -> findings`; they replace the default ones, but a fault of
             the monitoring itself always alerts.
         notifiers: Notifiers, or functions `(alert) -> None`.
-        window: How far back a cycle looks, a multiple of a minute.
+        window: How far back a cycle looks, a multiple of a minute; more than 2 hours reach back
+            to the start of an hour, more than 48 to that of a day.
         every: The time between cycles once `start` was called.
         capture: How records are taken in.
         drift: When evidence of drift becomes a verdict.
@@ -279,13 +280,17 @@ class Monitor:
     ) -> Window:
         """Return the stored traffic of `[since, until)`.
 
+        The ends are moved outwards to as finely as that time is kept: to a minute, from 2 hours
+        back to an hour, from 48 hours back to a day. `window.since` and `window.until` say where.
+
         Raises:
             ConfigurationError: The span is empty or has no timezone.
             StoreError: The store cannot be read.
         """
         check_span("window", since, until)
         version = self.model_version if model_version is None else model_version
-        return self._windows(model_version=version, since=since, until=until)[0]
+        now = self._clock().astimezone(UTC)
+        return self._windows(model_version=version, since=since, until=until, now=now)[0]
 
     def run_cycle(self) -> CycleReport:
         """Ingest what was recorded, judge the last `window`, tell what has changed; return it all.
@@ -306,7 +311,7 @@ class Monitor:
         now = self._clock().astimezone(UTC)
         until = pane_start(now) + SPAN
         since = until - self._span
-        windows = self._windows(model_version=self.model_version, since=since, until=until)
+        windows = self._windows(model_version=self.model_version, since=since, until=until, now=now)
         report = self._parts.cycle.run(windows, now, health)
         self._last_cycle = now
         return report

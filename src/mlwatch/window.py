@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Profile
-from mlwatch.records import Outcome, Pane, Prediction, Tally, add_tallies
+from mlwatch.records import Outcome, Pane, Prediction, Tallies, Tally, add_tallies, sum_tallies
 from mlwatch.reference import Reference
 from mlwatch.scoring import Scoring
+from mlwatch.spans import MINUTE, floor, outward
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Rows = tuple[Iterable[Prediction], Iterable[Outcome]]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def no_rows(since: datetime, until: datetime) -> Rows:  # noqa: ARG001  the shape of a row source
@@ -27,11 +26,19 @@ def no_rows(since: datetime, until: datetime) -> Rows:  # noqa: ARG001  the shap
     return (), ()
 
 
+def no_panes(since: datetime, until: datetime) -> Iterable[Pane]:  # noqa: ARG001  the shape of `reach`
+    """Return no panes: what lies before a window that knows of nothing but its own."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Window:
     """The traffic of one model version from `since` up to but not including `until`.
 
-    Everything a check needs is in the tallies. A pane belongs to the window in which it starts.
+    Everything a check needs is in the tallies. A pane belongs to the window in which it starts,
+    and old panes are coarse (an hour from 2 hours on, a day from 48), so the ends of a window that
+    was read from a store lie where panes begin: a window of 24 hours begins at a full hour, up to
+    59 minutes earlier than asked for.
 
     Args:
         model: The model's name.
@@ -41,6 +48,9 @@ class Window:
         panes_: The panes that start in the window, all counted under `reference`.
         reference: What the traffic is compared with, if anything.
         rows: Gives the predictions and outcomes of a span, as far as they are kept.
+        reach: Gives the panes of a span before the window, for `last`.
+        read_at: When the window was read, which says how coarse its panes may be; None where all
+            are of a minute.
     """
 
     model: str
@@ -50,14 +60,13 @@ class Window:
     panes_: tuple[Pane, ...] = ()
     reference: Reference | None = None
     rows: Callable[[datetime, datetime], Rows] = field(default=no_rows, repr=False)
+    reach: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
+    read_at: datetime | None = None
 
     @cached_property
-    def tallies(self) -> dict[str, dict[str, int]]:
+    def tallies(self) -> Tallies:
         """The sum of all panes' tallies by name."""
-        total: dict[str, dict[str, int]] = {}
-        for pane in self.panes_:
-            add_tallies(total, pane.tallies)
-        return total
+        return sum_tallies(pane.tallies for pane in self.panes_)
 
     def tally(self, name: str) -> Tally:
         """Return one tally, empty when nothing was counted.
@@ -86,38 +95,50 @@ class Window:
 
     @property
     def observed_seconds(self) -> float:
-        """The time from the first pane with traffic to the end of the window, in seconds."""
+        """The time from the first pane with traffic to the end of the window, in seconds.
+
+        A coarse pane counts from its start.
+        """
         first = min((pane.time for pane in self.panes_), default=self.since)
         return (self.until - first).total_seconds()
 
     def last(self, span: timedelta) -> Window:
-        """Return the last `span` of the window.
+        """Return the last `span` of the window, or what reaches further back than the window.
+
+        It begins where a pane begins, as the window itself does.
 
         Raises:
-            ConfigurationError: `span` is not above 0 or longer than the window.
+            ConfigurationError: `span` is not above 0.
+            StoreError: The store of what lies further back cannot be read.
         """
-        if not timedelta(0) < span <= self.until - self.since:
-            raise ConfigurationError(
-                f"window.last({span!r}): must be above 0 and at most {self.until - self.since}"
-            )
+        if span <= timedelta(0):
+            raise ConfigurationError(f"window.last({span!r}): must be above 0")
         since = self.until - span
+        if self.read_at is not None:
+            since, _ = outward(since, self.until, self.read_at)
+        if since < self.since:
+            further = tuple(self.reach(since, self.since))
+            return replace(self, since=since, panes_=(*further, *self.panes_))
         kept = tuple(pane for pane in self.panes_ if pane.time >= since)
         return replace(self, since=since, panes_=kept)
 
     def panes(self, step: timedelta) -> list[Pane]:
         """Return the panes merged into spans of `step`, a multiple of a minute, in order.
 
-        Spans without traffic are left out.
+        Spans without traffic are left out. A pane that does not lie within one of them, such as
+        the pane of a day for a step of an hour, cannot be split: it is given with its own span.
 
         Raises:
             ConfigurationError: `step` is not a multiple of a minute above 0.
         """
-        if step <= timedelta(0) or step % timedelta(minutes=1):
+        if step <= timedelta(0) or step % MINUTE:
             raise ConfigurationError(f"window.panes({step!r}): must be a multiple of a minute")
-        merged: dict[datetime, dict[str, dict[str, int]]] = {}
+        merged: dict[tuple[datetime, timedelta], dict[str, Tally]] = {}
         for pane in self.panes_:
-            start = pane.time - (pane.time - _EPOCH) % step
-            add_tallies(merged.setdefault(start, {}), pane.tallies)
+            start = floor(pane.time, step)
+            fits = pane.time + pane.span <= start + step
+            place = (start, step) if fits else (pane.time, pane.span)
+            add_tallies(merged.setdefault(place, {}), pane.tallies)
         fingerprint = "" if self.reference is None else self.reference.fingerprint
         return [
             Pane(
@@ -125,10 +146,10 @@ class Window:
                 model_version=self.model_version,
                 reference=fingerprint,
                 time=start,
-                span=step,
-                tallies=merged[start],
+                span=span,
+                tallies=merged[start, span],
             )
-            for start in sorted(merged)
+            for start, span in sorted(merged)
         ]
 
     def frame(self) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 from tests.stores.rows import NOON
 
 from mlwatch.errors import ConflictError
-from mlwatch.records import Batch, Prediction, Table
+from mlwatch.records import Batch, Cells, Prediction, Table
 from mlwatch.stores import MemoryStore, SQLiteStore
 from mlwatch.testing.store_checks import check_store
 
@@ -42,6 +42,28 @@ class GivesEmptySums(MemoryStore):
         super().write(batch)
         if Table.panes in batch.rows:
             self.__dict__["last"] = batch.rows[Table.panes]
+
+
+class ForgetsWhatStandsApart(MemoryStore):
+    def read(self, table, **asked):
+        for row in super().read(table, **asked):
+            if table is Table.panes:
+                cells = {name: t for name, t in row.tallies.items() if isinstance(t, Cells)}
+                bare = {name: Cells(t.counts, {}) for name, t in cells.items()}
+                row = replace(row, tallies={**row.tallies, **bare})  # noqa: PLW2901
+            yield row
+
+
+class PrunesWhatWasTakenBack(MemoryStore):
+    def write(self, batch):
+        super().write(batch)
+        keys = {pane.key for pane in batch.rows.get(Table.panes, ()) if "-" in str(pane.tallies)}
+        self.__dict__.setdefault("taken", set()).update(keys)
+
+    def prune(self, before):
+        for key in self.__dict__.get("taken", ()):
+            self._tables[Table.panes].pop(key, None)
+        return super().prune(before)
 
 
 class IgnoresExpects(MemoryStore):
@@ -297,6 +319,8 @@ WRONG = [
     (ReplacesPanes, "panes are added by key"),
     (GivesEmptySums, "empty sums not given"),
     (IgnoresExpects, "what a batch expects is not compared"),
+    (ForgetsWhatStandsApart, "many cells do not add"),
+    (PrunesWhatWasTakenBack, "prune leaves panes that are not empty"),
     (IgnoresExpectsOfMissingRows, "what a batch expects is not compared"),
     (HidesTheConflict, "a conflict names the key and both revisions"),
     (WritesHalfABatch, "a refused batch left rows"),

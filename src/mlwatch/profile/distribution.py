@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlwatch.errors import GridMismatchError
 from mlwatch.profile.grid import Counts, Grid, NumericGrid
 from mlwatch.profile.values import APART, listed
-from mlwatch.records import Tally
+from mlwatch.records import Cells, Tally
 
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -62,6 +62,9 @@ class Distribution:
         """Read what `to_tally` gave, or the sum of several."""
         counts = np.zeros(grid.size, np.int64)
         apart = {}
+        if isinstance(tally, Cells):
+            counts[: len(tally.counts)] = tally.counts
+            tally = tally.apart
         for cell, count in tally.items():
             if cell in _FIELDS:
                 apart[_FIELDS[cell]] = count

@@ -1,5 +1,6 @@
 """What flows through mlwatch: frozen records, and the policies that group its options."""
 
+from mlwatch.records.cells import Cells, Tallies, Tally, add_tallies, pack, sum_tallies
 from mlwatch.records.cycle import CycleReport
 from mlwatch.records.events import Outcome, Pending, Prediction
 from mlwatch.records.keys import file_name, join_key, split_key
@@ -21,9 +22,6 @@ from mlwatch.records.storage import (
     Record,
     State,
     Table,
-    Tallies,
-    Tally,
-    add_tallies,
 )
 
 __all__ = [
@@ -32,6 +30,7 @@ __all__ = [
     "AlertPolicy",
     "Batch",
     "CaptureOptions",
+    "Cells",
     "CycleReport",
     "Delivery",
     "DriftPolicy",
@@ -54,5 +53,7 @@ __all__ = [
     "add_tallies",
     "file_name",
     "join_key",
+    "pack",
     "split_key",
+    "sum_tallies",
 ]

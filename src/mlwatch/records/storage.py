@@ -8,15 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from mlwatch.records.cells import Tallies
 from mlwatch.records.events import Outcome, Pending, Prediction
 from mlwatch.records.keys import join_key
 from mlwatch.records.results import Alert, Delivery, DriftResult, Metric
-
-Tally = Mapping[str, int]
-"""Named integer counts, such as one per cell of a feature. A name that is absent counts 0."""
-
-Tallies = Mapping[str, Tally]
-"""The tallies of a pane by name: `feature/<name>`, `score`, `confusion`, `latency_ms`, ..."""
 
 
 class Table(StrEnum):
@@ -160,17 +155,3 @@ class Batch:
     id: str
     rows: Mapping[Table, Sequence[Record]]
     expects: Mapping[tuple[Table, str], int] = field(default_factory=dict)
-
-
-def add_tallies(total: dict[str, dict[str, int]], tallies: Tallies, sign: int = 1) -> None:
-    """Add `tallies` to `total` in place, `sign` times; counts that come to 0 are left out."""
-    for name, tally in tallies.items():
-        into = total.setdefault(name, {})
-        for cell, count in tally.items():
-            value = into.get(cell, 0) + sign * count
-            if value:
-                into[cell] = value
-            else:
-                into.pop(cell, None)
-        if not into:
-            del total[name]

@@ -13,6 +13,7 @@ A record becomes a mapping of field name to plain value: what JSON can say, and 
 | datetime in a declared field       | ISO 8601 in UTC, six digits and "Z": order of text is time |
 | timedelta in a declared field      | seconds                                                    |
 | mapping                            | mapping; its keys become text                              |
+| tally of 32 cells and more         | ["i2", "<base64>", {"missing": 1}]: little-endian integers |
 | list, tuple                        | list (a declared tuple comes back as a tuple)              |
 | numpy scalar                       | the Python value it holds                                  |
 
@@ -30,10 +31,17 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, get_origin, get_type_hints
 
+import msgspec
+import numpy as np
+
 from mlwatch.errors import DataError, StoreError
+from mlwatch.records import Cells, Tallies, Tally
 
 Plain = dict[str, Any]
 """A record or a mapping in the encoding."""
+
+JSONTally = dict[str, int] | tuple[str, bytes, dict[str, int]]
+"""A tally in JSON: that of many cells as the width of its integers, their bytes, and the rest."""
 
 Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
@@ -87,6 +95,8 @@ def _codec(hint: Any) -> Codec:
         return _seconds, _span
     if get_origin(hint) is tuple:
         return encode, _decode_tuple
+    if hint == Tallies:
+        return _encode_tallies, _decode_tallies
     if isinstance(hint, type) and issubclass(hint, Enum):
         return encode, hint
     if isinstance(hint, type) and is_dataclass(hint):
@@ -172,7 +182,7 @@ def decode(plain: Any) -> Any:
         return decode_text(plain) if plain[:1] == "$" else plain
     if kind is dict:
         return {
-            # Counts, by far the most there is to decode, are spared the call.
+            # Counts are spared the call.
             decode_text(name) if name[:1] == "$" else name: (
                 entry if type(entry) is int else decode(entry)
             )
@@ -182,6 +192,9 @@ def decode(plain: Any) -> Any:
         return [decode(entry) for entry in plain]
     return plain
 
+
+_WIDTHS = {f"i{size}": 2 ** (8 * size - 1) for size in (1, 2, 4, 8)}
+"""The widths of integers in which cells are kept, and what is too large for each."""
 
 _NON_FINITE = {"$nan": math.nan, "$inf": math.inf, "$-inf": -math.inf}
 
@@ -200,6 +213,70 @@ def decode_text(text: str) -> Any:
     if mark == "$text":
         return rest.encode().decode("unicode_escape")
     raise ValueError(f"{text!r:.40} is not in this library's encoding")
+
+
+def _encode_tallies(tallies: Tallies) -> Plain:
+    return {encode_text(str(name)): _encode_tally(tally) for name, tally in tallies.items()}
+
+
+def _encode_tally(tally: Any) -> Any:
+    # Counts of cells, by far the most there is to keep, need no look at each.
+    if isinstance(tally, Cells):
+        return Cells(tally.counts, encode(tally.apart))
+    if type(tally) is dict and set(map(type, tally.values())) == {int} and _plain_names(tally):
+        return tally.copy()
+    return encode(tally)
+
+
+def _decode_tallies(plain: Plain) -> dict[str, Tally]:
+    return {
+        decode_text(name) if name[:1] == "$" else name: _decode_tally(tally)
+        for name, tally in plain.items()
+    }
+
+
+def _decode_tally(tally: Any) -> Tally:
+    if isinstance(tally, Cells):
+        return Cells(tally.counts, decode(tally.apart)) if tally.apart else tally
+    found: Tally = tally.copy() if _plain_names(tally) else decode(tally)
+    return found
+
+
+def _plain_names(tally: Mapping[str, int]) -> bool:
+    """Return whether the names need neither encoding nor decoding, as cell numbers do not."""
+    names = "".join(tally) if set(map(type, tally)) <= {str} else "$"
+    return "$" not in names and names.isascii()
+
+
+def to_json(plain: Any) -> bytes:
+    """Return an encoded value as JSON."""
+    return msgspec.json.encode(plain, enc_hook=_cells_to_json)
+
+
+def _cells_to_json(cells: Any) -> tuple[str, bytes, Mapping[str, int]]:
+    if not isinstance(cells, Cells):
+        raise NotImplementedError(f"{type(cells).__name__} is not in the encoding")
+    least, most = cells.counts.min(initial=0), cells.counts.max(initial=0)
+    width = next(name for name, limit in _WIDTHS.items() if -limit <= least <= most < limit)
+    return width, cells.counts.astype(f"<{width}").tobytes(), cells.apart
+
+
+def tallies_from_json(plain: Mapping[str, JSONTally]) -> Plain:
+    """Return the encoded tallies that `to_json` wrote.
+
+    Raises:
+        ValueError: A tally is no such thing.
+    """
+    return {
+        name: tally if isinstance(tally, dict) else _cells_from_json(*tally)
+        for name, tally in plain.items()
+    }
+
+
+def _cells_from_json(width: str, counts: bytes, apart: dict[str, int]) -> Cells:
+    if width not in _WIDTHS:
+        raise ValueError(f"{width!r:.40} is no width of cells")
+    return Cells(np.frombuffer(counts, f"<{width}"), apart)
 
 
 def _decode_tuple(plain: Any) -> tuple[Any, ...]:

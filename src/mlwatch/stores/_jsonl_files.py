@@ -33,6 +33,7 @@ class Commit(msgspec.Struct, omit_defaults=True):
         time: The newest time in the batch.
         files: How long the files now are, in bytes.
         revisions: The revisions of the rows of state and progress, by table and key.
+        thinned: The files in which counts were taken back, so that lines may cancel out.
     """
 
     seq: int
@@ -40,6 +41,7 @@ class Commit(msgspec.Struct, omit_defaults=True):
     time: str = ""
     files: dict[str, int] = {}
     revisions: dict[str, dict[str, int]] = {}
+    thinned: list[str] = []
 
 
 class Head(msgspec.Struct):
@@ -69,6 +71,7 @@ class Journal:
         self.batches: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.revisions: dict[str, dict[str, int]] = {}
+        self.thinned: set[str] = set()
         self._head = b""
         self._end = 0
 
@@ -96,6 +99,7 @@ class Journal:
         if commit.batch:
             self.batches[commit.batch] = commit.time
         self.sizes.update(commit.files)
+        self.thinned.update(commit.thinned)
         for table, revisions in commit.revisions.items():
             self.revisions.setdefault(table, {}).update(revisions)
 
@@ -157,7 +161,7 @@ class Journal:
 
     def rewrite(self) -> None:
         """Write `commits.jsonl` anew from what is known; so what was taken out is forgotten."""
-        commit = Commit(self.seq + 1, "", "", self.sizes, self.revisions)
+        commit = Commit(self.seq + 1, "", "", self.sizes, self.revisions, sorted(self.thinned))
         ids = (Commit(0, batch, time) for batch, time in self.batches.items())
         data = b"".join(msgspec.json.encode(line) + b"\n" for line in (commit, *ids))
         replace_file(self._path, data)

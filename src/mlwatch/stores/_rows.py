@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlwatch.errors import ConflictError, DataError, StoreError
-from mlwatch.records import RECORD_TYPES, Batch, Record, Table, add_tallies
+from mlwatch.records import RECORD_TYPES, Batch, Record, Table, add_tallies, pack
 from mlwatch.stores._encoding import Plain, encode_text, time_text, to_plain
 
 REVISED = frozenset({Table.state, Table.progress})
@@ -70,8 +70,11 @@ def _encode_row(table: Table, row: Record) -> Plain:
 def add_pane(panes: dict[str, Plain], delta: Plain) -> None:
     """Add an encoded pane to the sum of its key in place; an empty sum is taken out."""
     pane = panes.setdefault(delta["key"], delta | {"tallies": {}})
-    add_tallies(pane["tallies"], delta["tallies"])
-    if not pane["tallies"]:
+    tallies = pane["tallies"]
+    add_tallies(tallies, delta["tallies"])
+    for name in delta["tallies"].keys() & tallies.keys():
+        tallies[name] = pack(tallies[name])
+    if not tallies:
         del panes[delta["key"]]
 
 

@@ -20,8 +20,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from mlwatch.errors import StoreError
-from mlwatch.records import RECORD_TYPES, Table
-from mlwatch.stores._encoding import Plain
+from mlwatch.records import RECORD_TYPES, Table, Tallies
+from mlwatch.stores._encoding import JSONTally, Plain, tallies_from_json, to_json
 
 APPLICATION_ID = 0x6D6C7761  # "mlwa"
 VERSION = 1
@@ -91,20 +91,32 @@ def _layout(table: Table) -> Layout:
 
 
 def _column(name: str, hint: Any) -> Column:
+    if hint == Tallies:
+        return Column(name, "TEXT", _json_text, read_tallies)
     kinds = set(get_args(hint)) - {type(None)} or {hint}
     if get_origin(hint) is tuple or issubclass(get_origin(hint) or object, Mapping):
-        return Column(name, "TEXT", to_json, msgspec.json.decode)
+        return Column(name, "TEXT", _json_text, msgspec.json.decode)
     if is_dataclass(hint):
-        return Column(name, "TEXT", to_json, msgspec.json.decode)
+        return Column(name, "TEXT", _json_text, msgspec.json.decode)
     if kinds == {bool}:
         return Column(name, "INTEGER", _flag_to_cell, _flag_from_cell)
     sql_type = _SQL_TYPES.get(kinds.pop(), "TEXT") if len(kinds) == 1 and hint is not Any else ""
     return Column(name, sql_type, _to_cell, _from_cell)
 
 
-def to_json(plain: Any) -> str:
-    """Return an encoded value as JSON text."""
-    return msgspec.json.encode(plain).decode()
+def _json_text(plain: Any) -> str:
+    return to_json(plain).decode()
+
+
+def read_tallies(cell: str) -> Plain:
+    """Return the encoded tallies of a cell.
+
+    Raises:
+        TypeError: It holds something else, as for any error below.
+        ValueError: It is not in the encoding.
+        msgspec.MsgspecError: It is no JSON of tallies.
+    """
+    return tallies_from_json(msgspec.json.decode(cell, type=dict[str, JSONTally]))
 
 
 def _flag_to_cell(plain: bool | None) -> Cell:
@@ -122,7 +134,7 @@ def _to_cell(plain: Any) -> Cell:
     if kind is int and not -(2**63) <= plain < 2**63:
         return f"$int:{plain}"
     if kind is dict or kind is list:
-        return f"$json:{to_json(plain)}"
+        return f"$json:{_json_text(plain)}"
     cell: Cell = plain
     return cell
 

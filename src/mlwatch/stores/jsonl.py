@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,15 @@ import msgspec
 
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Table
-from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text
+from mlwatch.stores._encoding import (
+    JSONTally,
+    Plain,
+    encode_text,
+    from_plain,
+    tallies_from_json,
+    time_text,
+    to_json,
+)
 from mlwatch.stores._jsonl_files import Commit, Head, Journal, replace_file
 from mlwatch.stores._rows import (
     REVISED,
@@ -88,6 +96,7 @@ class JSONLStore:
                 commit.revisions[table.value] = {
                     key: row["revision"] for key, row in rows[table].items()
                 }
+            commit.thinned = _thinned(rows.get(Table.panes, {}).values())
             journal.commit(commit, _lines_by_file(rows, batch_id, commit.seq))
 
     def read(
@@ -131,24 +140,28 @@ class JSONLStore:
         """Remove rows older than the time given for their table; return how many.
 
         Whole days go with their file; of the day in which the time lies, the file is written
-        anew. Replaced lines of state and progress go too, whatever their age. The ids of batches
-        with nothing newer than the time given for panes are forgotten.
+        anew. Replaced lines of state and progress go too, whatever their age, and where panes
+        were taken back (see `rollup`) the lines of each are added up to one, or none. The ids of
+        batches with nothing newer than the time given for panes are forgotten.
 
         Raises:
             StoreError: The folder cannot be written, or a line is damaged.
         """
         cuts = encode_cuts(before)
         with self._locked("prune") as journal:
-            sizes, known = dict(journal.sizes), len(journal.batches)
+            sizes, known, thinned = dict(journal.sizes), len(journal.batches), journal.thinned
             removed = sum(
                 _prune_table(journal, table, cuts.get(table, ""))
                 for table in Table
                 if table in cuts or table in REVISED
             )
+            for name in thinned & journal.sizes.keys():
+                _add_up_panes(journal, name)
+            journal.thinned = set()
             if Table.panes in cuts:
                 cut = cuts[Table.panes]
                 journal.batches = {k: time for k, time in journal.batches.items() if time >= cut}
-            if journal.sizes != sizes or len(journal.batches) != known:
+            if thinned or journal.sizes != sizes or len(journal.batches) != known:
                 journal.rewrite()
             return removed
 
@@ -255,10 +268,24 @@ def _lines_by_file(
     files: dict[str, list[bytes]] = {}
     for table, by_key in rows.items():
         for row in by_key.values():
-            name = f"{table}_{row['time'][:10].replace('-', '')}.jsonl"
-            line = msgspec.json.encode({"batch": batch_id, "seq": seq} | row)
+            name = _file_name(table, row)
+            line = to_json({"batch": batch_id, "seq": seq} | row)
             files.setdefault(name, []).append(line + b"\n")
     return {name: b"".join(lines) for name, lines in files.items()}
+
+
+def _file_name(table: Table, row: Plain) -> str:
+    return f"{table}_{row['time'][:10].replace('-', '')}.jsonl"
+
+
+def _thinned(panes: Iterable[Plain]) -> list[str]:
+    """Return the files of panes that only take back, and so may leave nothing."""
+    names = {
+        _file_name(Table.panes, pane)
+        for pane in panes
+        if not any(count > 0 for tally in pane["tallies"].values() for count in tally.values())
+    }
+    return sorted(names)
 
 
 def _asked(selection: Selection, head: Head) -> bool:
@@ -283,8 +310,17 @@ def _scan_panes(journal: Journal, table: Table, selection: Selection) -> Iterato
     for name in journal.files(table):
         for head, line in journal.lines(name):
             if _asked(selection, head):
-                add_pane(panes, msgspec.json.decode(line))
+                add_pane(panes, _pane(line))
     return iter(panes.values())
+
+
+def _pane(line: bytes) -> Plain:
+    try:
+        plain: Plain = msgspec.json.decode(line)
+        tallies = msgspec.convert(plain["tallies"], dict[str, JSONTally])
+        return plain | {"tallies": tallies_from_json(tallies)}
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"a line is no pane ({error}): {line[:200]!r}; take it out") from error
 
 
 def _prune_table(journal: Journal, table: Table, cut: str) -> int:
@@ -312,3 +348,11 @@ def _prune_table(journal: Journal, table: Table, cut: str) -> int:
     for key in old & revisions.keys():
         del revisions[key]
     return len(old)
+
+
+def _add_up_panes(journal: Journal, name: str) -> None:
+    """Put the sum of each pane in the place of its lines; the file does not grow by it."""
+    panes: dict[str, Plain] = {}
+    for _, line in journal.lines(name):
+        add_pane(panes, _pane(line))
+    journal.replace(name, [to_json(pane) + b"\n" for pane in panes.values()])

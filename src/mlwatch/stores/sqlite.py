@@ -25,7 +25,7 @@ from mlwatch.stores._rows import (
     encode_batch,
     encode_cuts,
 )
-from mlwatch.stores._sqlite_schema import LAYOUTS, identify, prepare
+from mlwatch.stores._sqlite_schema import LAYOUTS, identify, prepare, read_tallies
 
 _BUSY_SECONDS = 10.0
 _CHUNK = 500
@@ -353,7 +353,7 @@ def _add_panes(connection: sqlite3.Connection, path: Path, deltas: Iterable[Plai
         select = "SELECT tallies FROM panes WHERE key = ?"
         for (tallies,) in connection.execute(select, (key,)).fetchall():
             try:
-                known = msgspec.json.decode(tallies, type=dict[str, dict[str, int]])
+                known = read_tallies(tallies)
             except _DAMAGES as error:
                 raise _damaged(path, Table.panes, key, error) from error
             sums[key] = delta | {"tallies": known}

@@ -249,3 +249,21 @@ def _alert() -> Alert:
         threshold=0.7,
         labels={"feature": "$a/b"},
     )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal and of one kind, NaN being equal to itself."""
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(other):
+        return math.isnan(one)
+    return bool(one == other) and kinds(one) == kinds(other)
+
+
+def kinds(value: Any) -> Any:
+    """Return the types in a value, so that 1, 1.0 and True are told apart."""
+    if isinstance(value, Mapping):
+        return {name: kinds(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [type(value), *map(kinds, value)]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: kinds(getattr(value, name)) for name in value.__dataclass_fields__}
+    return datetime if isinstance(value, datetime) else type(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from mlwatch._guard import attempt
@@ -58,7 +57,9 @@ def _every_record_comes_back_equal(store: MetricStore) -> None:
         found = list(store.read(table))
         assert found == [row], f"{table}: wrote {row!r}, read {found!r}"
         assert type(found[0]) is type(row), f"{table}: read a {type(found[0]).__name__}"
-        assert _kinds(found[0]) == _kinds(row), f"{table}: the kind of a value changed in {found}"
+        assert samples.kinds(found[0]) == samples.kinds(row), (
+            f"{table}: the kind of a value changed in {found}"
+        )
 
 
 def _special_values_come_back(store: MetricStore) -> None:
@@ -73,14 +74,14 @@ def _special_values_come_back(store: MetricStore) -> None:
     for place, value in enumerate(samples.VALUES):
         row = found[str(place)]
         for back in (row.features["x"], row.prediction):
-            same = _same(back, value)
+            same = samples.same(back, value)
             assert same, f"a value did not come back as it went in: {value!r} became {back!r}"
     assert "x" not in found["missing"].features, "a missing feature is not one that is None"
     store.write(
         Batch("nan", {Table.metrics: [Metric("a", math.nan, time=NOON), samples.metric("b")]})
     )
     back = {row.name: row.value for row in store.read(Table.metrics)}["a"]
-    assert _same(back, math.nan), f"a metric of NaN came back as {back!r}"
+    assert samples.same(back, math.nan), f"a metric of NaN came back as {back!r}"
 
 
 def _names_come_back(store: MetricStore) -> None:
@@ -139,6 +140,38 @@ def _panes_are_added(store: MetricStore) -> None:
     _assert_tallies(store, None)
     store.write(Batch("5", {Table.panes: [samples.pane({"score": {"a": 2**70}})]}))
     _assert_tallies(store, {"score": {"a": 2**70}})
+
+
+def _panes_of_many_cells_are_added(store: MetricStore) -> None:
+    wanted: dict[str, int] = {}
+    for number, step in enumerate((1, 3, 100, -2)):
+        delta = {str(cell): step * (cell + 1) for cell in range(number, 80 * (number + 1), 2)}
+        delta |= {"missing": step, "$": 7 * step, "$nan": step, "007": step, "1000": step}
+        delta |= {"12": 2**62 * step} if number == 1 else {}
+        rows = {Table.panes: [samples.pane({"feature/$x": delta})]}
+        store.write(Batch(str(number), rows))
+        for cell, count in delta.items():
+            wanted[cell] = wanted.get(cell, 0) + count
+        wanted = {cell: count for cell, count in wanted.items() if count}
+        (pane,) = store.read(Table.panes)
+        found = {name: dict(tally) for name, tally in pane.tallies.items()}
+        assert found == {"feature/$x": wanted}, f"many cells do not add: {wanted!r}, not {found!r}"
+    back = {cell: -count for cell, count in wanted.items()}
+    store.write(Batch("back", {Table.panes: [samples.pane({"feature/$x": back})]}))
+    _assert_tallies(store, None)
+
+
+def _what_cancels_out_may_be_pruned(store: MetricStore) -> None:
+    for number, count in enumerate((5, 3, -8)):
+        for hours in (0, 30):
+            rows = {Table.panes: [samples.pane({"n": {"n": count}}, time=NOON + hours * HOUR)]}
+            store.write(Batch(f"{number}/{hours}", rows))
+    store.write(Batch("left", {Table.panes: [samples.pane({"n": {"n": 2}})]}))
+    store.prune({Table.metrics: NOON})
+    found = [pane.tallies for pane in store.read(Table.panes)]
+    assert found == [{"n": {"n": 2}}], f"prune leaves panes that are not empty: {found!r}"
+    store.write(Batch("more", {Table.panes: [samples.pane({"n": {"n": 1}})]}))
+    _assert_tallies(store, {"n": {"n": 3}})
 
 
 def _a_batch_is_written_once(store: MetricStore) -> None:
@@ -308,6 +341,8 @@ _CHECKS = (
     _every_table_is_filtered,
     _rows_are_replaced_by_key,
     _panes_are_added,
+    _panes_of_many_cells_are_added,
+    _what_cancels_out_may_be_pruned,
     _a_batch_is_written_once,
     _what_a_batch_expects_is_compared,
     _a_refused_batch_writes_nothing,
@@ -357,20 +392,3 @@ def _assert_tallies(store: MetricStore, wanted: Mapping[str, Mapping[str, int]] 
     assert found == ([] if wanted is None else [wanted]), (
         f"panes are added by key, and empty sums not given: {wanted!r}, not {found!r}"
     )
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float) and math.isnan(other):
-        return math.isnan(one)
-    return bool(one == other) and _kinds(one) == _kinds(other)
-
-
-def _kinds(value: Any) -> Any:
-    """Return the types in a value, so that 1, 1.0 and True are told apart."""
-    if isinstance(value, Mapping):
-        return {name: _kinds(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [type(value), *map(_kinds, value)]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _kinds(getattr(value, name)) for name in value.__dataclass_fields__}
-    return datetime if isinstance(value, datetime) else type(value)
