@@ -79,7 +79,11 @@ def fit_reference(history: pd.DataFrame) -> Reference:
     known = history[cut:].query("landed")
     predictions = train(history[:cut]).predict_proba(known[FEATURES])[:, 1]
     return Reference.fit(
-        history[FEATURES], predictions=predictions, outcomes=known["late"], task="binary"
+        history[FEATURES],
+        timestamps=history["departure"],
+        predictions=predictions,
+        outcomes=known["late"],
+        task="binary",
     )
 
 
@@ -127,6 +131,7 @@ def print_first_day(report: CycleReport) -> None:
     """Say what one day of flights is not enough to judge, and why."""
     auc = report["roc_auc"]
     print(f"After one day, {report['prediction_count'].value:.0f} predictions:")
+    print(f"  false alarms: {report['backtest_alarms'].why}")
     print(f"  roc_auc: {auc.why or f'somewhere between {auc.low:.2f} and {auc.high:.2f}'}")
     lacking = {result.feature: result.why for result in report.drift if result.drifted is None}
     for why in dict.fromkeys(lacking.values()):

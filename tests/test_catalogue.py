@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
-from tests.traffic import predicted, told, window
+from tests.traffic import START, predicted, told, window
 
 from mlwatch import defaults
 from mlwatch.catalogue import CATALOGUE
+from mlwatch.collectors import DriftScoreCollector
 from mlwatch.records import DriftPolicy, Metric
 from mlwatch.reference import Reference
 
@@ -17,14 +19,22 @@ OF_THE_CYCLE = {"monitoring_fault"}
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "faults", "features", "ms", "nats", "rows", "rows/s", "score", "share", "target",
+    "alarms", "days", "faults", "features", "ms", "nats", "rows", "rows/s", "score", "share",
+    "target",
 }  # fmt: skip
+
+LABELS = DriftPolicy(independent_labels=True)
+"""What asks for everything that is collected by default, or where the policy asks for it."""
 
 
 def windows():
-    """Give a window of each task, with outcomes, latencies and errors."""
+    """Give a window of each task, with outcomes, latencies and errors.
+
+    The references know of 20 days, and labels are also counted as they arrive.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=400)
+    days = [START - timedelta(days=20) + timedelta(hours=1.2) * i for i in range(400)]
     of_task = {
         "binary": (rng.random(400).tolist(), rng.integers(0, 2, 400).tolist()),
         "multiclass": (
@@ -34,7 +44,9 @@ def windows():
         "regression": (rng.normal(size=400).tolist(), rng.normal(size=400).tolist()),
     }
     for task, (served, true) in of_task.items():
-        reference = Reference.fit({"x": x}, predictions=served, outcomes=true, task=task)
+        reference = Reference.fit(
+            {"x": x}, predictions=served, outcomes=true, task=task, timestamps=days
+        )
         rows = [
             predicted(
                 i, served[i], {"x": float(x[i])}, latency_ms=5.0, error="e" * (i == 0) or None
@@ -42,24 +54,24 @@ def windows():
             for i in range(400)
         ]
         outcomes = [told(i, true[i]) for i in range(400)]
-        yield window([*rows, *outcomes], reference)
-        yield window([*rows, *outcomes])
+        yield window([*rows, *outcomes], reference, arrivals=START)
+        yield window([*rows, *outcomes], arrivals=START)
 
 
 @pytest.fixture(scope="module")
 def collected():
-    """Every metric that the default collectors make of those windows."""
+    """Every metric that the collectors make of those windows, with those on request."""
     return [
         item
         for view in windows()
-        for collector in defaults.collectors(None, DriftPolicy())
+        for collector in [*defaults.collectors(None, LABELS), DriftScoreCollector()]
         for item in collector.collect(view)
         if isinstance(item, Metric)
     ]
 
 
 def test_what_is_collected_is_in_the_catalogue(collected):
-    """Each metric of the default collectors has an entry, with the labels it carries."""
+    """Each metric of our collectors has an entry, with the labels it carries."""
     for metric in collected:
         assert metric.name in CATALOGUE
         assert set(metric.labels) == set(CATALOGUE[metric.name].labels), metric

@@ -372,7 +372,8 @@ def test_old_panes_are_rolled_up_by_the_cycle(kind, tmp_path):
     bench.clock.advance(at - bench.clock())
     bench.monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5, timestamp=START + DAY)
     report = bench.monitor.run_cycle()
-    spans = [(pane.time, pane.span) for pane in bench.store.read(Table.panes)]
+    panes = bench.store.read(Table.panes)
+    spans = [(pane.time, pane.span) for pane in panes if pane.source == "recorder"]
     midnight = START - START.hour * 60 * MINUTE
     assert spans == [(midnight, DAY), (midnight + DAY, DAY)]
     assert report.since == at - DAY
@@ -414,7 +415,7 @@ def test_the_report_can_be_read_at_a_glance():
     report = bench.cycle()
     lines = str(report).splitlines()
     assert lines[0] == f"{MODEL} {VERSION}  2023-12-31 12:00 to 2024-01-01 12:11 UTC"
-    assert lines[1] == "drifted: x; monitoring faults: 1"
+    assert lines[1] == "drifted: x (most: x, at least 100% of the traffic); monitoring faults: 1"
     (accuracy,) = [line for line in lines if line.startswith("accuracy")]
     assert accuracy.split() == ["accuracy", "0.8123", "0.79", "to", "0.83", "1,200"]
     assert any(line.endswith("not enough data: 3 of 30") for line in lines)

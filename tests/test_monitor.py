@@ -528,6 +528,18 @@ def test_a_profile_of_other_grids_is_refused(make):
     assert isinstance(own, Profile)
 
 
+@pytest.mark.parametrize("source", ["recorder", "collector", "collector/drift", "", None, 5])
+def test_a_profile_takes_nobodys_place(store, make, source):
+    """Under a source of our own it would replace what was recorded, or be no traffic: refused."""
+    monitor = make(store)
+    serve(monitor, 50)
+    monitor.run_cycle()
+    profile = reference().count(rows(20)[0])
+    with pytest.raises(ConfigurationError, match=r"record_profile\(source=.*'spark'"):
+        monitor.record_profile(profile, START, START + MINUTE, source=source)
+    assert monitor.run_cycle()["prediction_count"].value == 50
+
+
 # Windows
 
 

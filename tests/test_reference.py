@@ -233,10 +233,10 @@ class TestFile:
             (b'{"format": "pandas"}', 'no "format"'),
             (b"\xff\xfe", "not a reference"),
             (b"[" * 100_000, "not a reference"),
-            (b'{"format": "mlwatch-reference", "version": 2}', "version 2.*upgrade mlwatch"),
+            (b'{"format": "mlwatch-reference", "version": 3}', "version 3.*upgrade mlwatch"),
             (b'{"format": "mlwatch-reference", "version": "1"}', "version '1'"),
-            (b'{"format": "mlwatch-reference", "version": 1}', "lacks or garbles"),
-            (b'{"format": "mlwatch-reference", "version": 1, "features": 3}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 2}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 2, "features": 3}', "lacks or garbles"),
         ],
         ids=lambda value: repr(value)[:40],
     )
@@ -285,6 +285,10 @@ class TestFile:
             lambda b: b["scoring"].__setitem__("colour", "red"),
             lambda b: b["scoring"].__setitem__("classes", None),
             lambda b: b["tallies"]["confusion"].__setitem__("1/1", 10**6),
+            lambda b: b["codes"].__setitem__("c/0/0", 1),
+            lambda b: b["codes"].__setitem__("c/0/99", 1),
+            lambda b: b["codes"].__setitem__("x/0", 1),
+            lambda b: b.__delitem__("codes"),
             lambda b: b.__setitem__("rows", 5),
             lambda b: b.__setitem__("meta", 5),
             lambda b: b.__setitem__("fingerprint", None),
@@ -344,8 +348,10 @@ class TestFromWindow:
             {"x": x, "c": ["ab"[i % 2] for i in range(100)]},
             predictions=p[:60],
             outcomes=[i % 2 for i in range(60)],
+            timestamps=[event[4] for event in events],
         )
 
+        assert found.history is not None
         assert found.fingerprint == direct.fingerprint
 
     def test_probabilities_beside_labels_are_kept(self):

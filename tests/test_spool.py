@@ -240,11 +240,11 @@ def test_a_damaged_frame_costs_itself_alone(tmp_path):
     """Reading goes on behind it; the next frame counts what was lost, as its writer counted it."""
     spool = DiskSpool(tmp_path)
     append(spool, "a")
-    append(spool, "b", "c", recorded=5, dropped={"full": 3}, noted={"future": 1})
+    append(spool, "broken", "c", recorded=5, dropped={"full": 3}, noted={"future": 1})
     append(spool, "damaged", recorded=2, dropped={"full": 1})
     append(spool, "d", recorded=2, dropped={"closed": 1})
     content = only_file(tmp_path).read_bytes()
-    change(tmp_path, content.index(b"b"), b"?")
+    change(tmp_path, content.index(b"broken"), b"?")
     change(tmp_path, content.index(b"damaged"), b"?")
 
     first, last = frames(spool)

@@ -44,10 +44,12 @@ def window(
     *,
     parts: int = 1,
     span: timedelta = HOUR,
+    arrivals: datetime | None = None,
 ) -> Window:
     """Ingest events in so many stretches, as from a store, and return the window they make."""
     known, panes = Known(), []
     for places in np.array_split(np.arange(len(events)), parts):
         stretch = [events[place] for place in places]
-        panes += join(stretch, known, lambda _: reference, {}).rows("m")[Table.panes]
+        joined = join(stretch, known, lambda _: reference, {}, arrivals=arrivals)
+        panes += joined.rows("m")[Table.panes]
     return Window("m", "1", START, START + span, tuple(panes), reference)

@@ -20,8 +20,9 @@ from mlwatch.errors import (
 from mlwatch.monitor import Monitor
 from mlwatch.observation import Observation
 from mlwatch.profile import Distribution, Profile
-from mlwatch.protocols import Collector, DriftDetector, MetricStore, Notifier
+from mlwatch.protocols import Collector, DriftDetector, JointDetector, MetricStore, Notifier
 from mlwatch.records import (
+    AlarmBudget,
     Alert,
     AlertPolicy,
     Batch,
@@ -30,6 +31,7 @@ from mlwatch.records import (
     DriftPolicy,
     DriftResult,
     Fault,
+    Memory,
     Metric,
     Receipt,
     Retention,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATALOGUE",
+    "AlarmBudget",
     "Alert",
     "AlertPolicy",
     "Batch",
@@ -61,7 +64,9 @@ __all__ = [
     "Drifted",
     "Fault",
     "GridMismatchError",
+    "JointDetector",
     "MLWatchError",
+    "Memory",
     "Metric",
     "MetricSpec",
     "MetricStore",

@@ -10,22 +10,26 @@ from typing import Any
 from mlwatch import defaults
 from mlwatch.alerting import AlertManager, Rule
 from mlwatch.alerting.rules import MonitoringFault
+from mlwatch.collectors import ErrorRateCollector
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
-from mlwatch.ingest import SPAN, FindReference, Ingest
+from mlwatch.ingest import FindReference, Ingest
 from mlwatch.protocols import (
     Collect,
     Collector,
     Detect,
     DriftDetector,
+    JointDetector,
     MetricStore,
     Notifier,
     Notify,
     part_name,
+    part_names,
 )
 from mlwatch.recorder import Recorder
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
 from mlwatch.reference import Reference
+from mlwatch.spans import MINUTE
 from mlwatch.spool import MemorySpool, Spool
 
 
@@ -50,7 +54,7 @@ def build(
     model: str,
     model_version: str,
     references: FindReference,
-    detectors: Sequence[DriftDetector | Detect] | None,
+    detectors: Sequence[DriftDetector | JointDetector | Detect] | None,
     collectors: Sequence[Collector | Collect] | None,
     rules: Sequence[Rule] | None,
     notifiers: Sequence[Notifier | Notify] | None,
@@ -74,13 +78,14 @@ def build(
     if not any(isinstance(rule, MonitoringFault) for rule in judged):
         judged.append(MonitoringFault())
     named = _named("collectors", chosen)
-    _named("detectors", detectors or [])
+    _require_distinct_results(detectors or [])
     _named("notifiers", told)
     spool = defaults.spool(capture, store, model)
     own = references(model_version)
     recorder = Recorder(spool, capture, clock, () if own is None else own.features)
     tallies = {name: part.tally for name, part in named.items() if hasattr(part, "tally")}
-    ingest = Ingest(model, spool, store, references, clock, tallies)
+    watched = drift.independent_labels or any(isinstance(it, ErrorRateCollector) for it in chosen)
+    ingest = Ingest(model, spool, store, references, clock, tallies, arrivals=watched)
     manager = AlertManager(model, told, alerts)
     every_rule = {f"{part_name(rule)} {place}": rule for place, rule in enumerate(judged, 1)}
     cycle = Cycle(model, model_version, store, named, every_rule, manager, capture.retention)
@@ -141,7 +146,7 @@ def check_arguments(
         raise ConfigurationError(
             f"model={model!r}, model_version={model_version!r}: must be texts, the first not empty"
         )
-    if not isinstance(window, timedelta) or window < SPAN or window % SPAN:
+    if not isinstance(window, timedelta) or window < MINUTE or window % MINUTE:
         raise ConfigurationError(f"window={window!r}: must be a timedelta of whole minutes")
     if not isinstance(every, timedelta) or every <= timedelta(0):
         raise ConfigurationError(f"every={every!r}: must be a timedelta above 0")
@@ -180,3 +185,16 @@ def _named(what: str, parts: Sequence[Any]) -> dict[str, Any]:
             raise ConfigurationError(f"{what}: two are called {name!r}; give one another name")
         named[name] = part
     return named
+
+
+def _require_distinct_results(detectors: Sequence[Any]) -> None:
+    _named("detectors", detectors)
+    seen: set[str] = set()
+    for part in detectors:
+        twice = sorted(seen & part_names(part))
+        if twice:
+            raise ConfigurationError(
+                f"detectors: the results of two may both be called {twice[0]!r}; give one another "
+                "name"
+            )
+        seen |= part_names(part)

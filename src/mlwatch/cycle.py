@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from mlwatch._guard import attempt
-from mlwatch.alerting import AlertManager, Finding, MonitoringFault, Rule
+from mlwatch.alerting import AlertManager, Finding, MonitoringFault, Rule, Threshold
 from mlwatch.errors import ConflictError
-from mlwatch.protocols import Collect, Collector, MetricStore, part_name
+from mlwatch.protocols import Collect, Collector, Item, MetricStore, part_name
 from mlwatch.records import (
+    EPOCH,
     Alert,
     Batch,
     CycleReport,
     DriftResult,
     Fault,
+    Memory,
     Metric,
+    Pane,
     Retention,
     Severity,
+    State,
     Table,
 )
+from mlwatch.remembering import check_memory, kept, own_pane, recall
 from mlwatch.rollup import roll_up
 from mlwatch.spans import floor, kept_in
 from mlwatch.window import Window
 
-Item = TypeVar("Item", Metric, DriftResult)
+T = TypeVar("T")
+Stamped = TypeVar("Stamped", Metric, DriftResult)
 
 _TRIES = 100
 
@@ -73,21 +80,12 @@ class Cycle:
         Raises:
             StoreError: The store cannot be read or written; the next cycle judges anew.
         """
-        found = [(window, self._collect(window)) for window in windows]
-        metrics = [
-            _stamp(item, w) for w, items in found for item in items if isinstance(item, Metric)
-        ]
-        drift = [_stamp(it, w) for w, items in found for it in items if isinstance(it, DriftResult)]
-        faults = [fault for fault in (health or {}).values() if fault is not None]
-        faults += [item for _, items in found for item in items if isinstance(item, Fault)]
-        parts = [*(health or {}), *self._parts(windows)]
-        metrics += _fault_metrics(parts, faults, windows[0])
-        alerts, rule_faults = self._settle(metrics, drift, self.rules, now)
+        judged = _insist(lambda: self._judge(windows, now, health or {}))
         used = self.manager.deliver(self.store, now)
-        late = rule_faults + [fault for fault in used.values() if fault is not None]
+        late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
         told = _fault_metrics([*(f"rule {name}" for name in self.rules), *used], late, windows[0])
         about_faults = {k: r for k, r in self.rules.items() if isinstance(r, MonitoringFault)}
-        more, _ = self._settle(told, [], about_faults, now)
+        more, _ = _insist(lambda: self._settle({Table.metrics: told}, {}, about_faults, now))
         if more:
             self.manager.deliver(self.store, now, only={alert.id for alert in more})
         self.store.prune(self._cut_offs(now))
@@ -97,21 +95,52 @@ class Cycle:
             model_version=self.model_version,
             since=windows[0].since,
             time=windows[0].until,
-            metrics=(*metrics, *told),
-            drift=tuple(drift),
-            alerts=(*alerts, *more),
+            metrics=(*judged.metrics, *told),
+            drift=tuple(judged.drift),
+            alerts=(*judged.alerts, *more),
             firing=self.manager.firing(self.store),
-            faults=(*faults, *late),
+            faults=(*judged.faults, *late),
+            fixed=tuple(
+                dict.fromkeys(part_name(r) for r in self.rules.values() if isinstance(r, Threshold))
+            ),
         )
 
-    def _collect(self, window: Window) -> list[Metric | DriftResult | Fault]:
-        found: list[Metric | DriftResult | Fault] = []
+    def _judge(
+        self, windows: Sequence[Window], now: datetime, health: Mapping[str, Fault | None]
+    ) -> _Judged:
+        """Collect and write what was found, together with the transitions it causes.
+
+        Raises:
+            ConflictError: Another worker has judged in the meantime, so that what is remembered
+                is no longer what this rests on.
+        """
+        found = [_Found(window, recall(self.store, window, self.collectors)) for window in windows]
+        for each in found:
+            self._collect(each)
+        metrics = [_stamp(it, f.window) for f in found for it in f.of(Metric)]
+        drift = [_stamp(it, f.window) for f in found for it in f.of(DriftResult)]
+        faults = [fault for fault in health.values() if fault is not None]
+        faults += [fault for each in found for fault in each.of(Fault)]
+        metrics += _fault_metrics([*health, *self._parts(windows)], faults, windows[0])
+        rows: dict[Table, Sequence[Any]] = {Table.metrics: metrics, Table.drift: drift}
+        rows[Table.panes] = [pane for each in found for pane in each.panes()]
+        rows[Table.state] = [state for each in found for state in each.changed(now)]
+        expects = {(Table.state, state.key): state.revision - 1 for state in rows[Table.state]}
+        alerts, rule_faults = self._settle(rows, expects, self.rules, now)
+        return _Judged(metrics, drift, alerts, faults, rule_faults)
+
+    def _collect(self, found: _Found) -> None:
         for name, collector in self.collectors.items():
             collect = collector.collect if isinstance(collector, Collector) else collector
-            _, fault = attempt(f"collector {name}", _take, collect, window, found)
-            if fault is not None:
-                found.append(fault)
-        return found
+            view = replace(
+                found.window,
+                memory=found.states[name].body,
+                kept=partial(kept, self.store, found.window, name),
+            )
+            into = found.items.setdefault(name, [])
+            _, fault = attempt(f"collector {name}", _take, collect, view, into)
+            if fault is not None:  # what it measured stands, what it meant to remember does not
+                into[:] = [*(it for it in into if not isinstance(it, Memory)), fault]
 
     def _parts(self, windows: Sequence[Window]) -> Iterator[str]:
         """Name what ran, and so is at fault or is not; detectors run where there is a reference."""
@@ -123,22 +152,23 @@ class Cycle:
 
     def _settle(
         self,
-        metrics: Sequence[Metric],
-        drift: Sequence[DriftResult],
+        rows: Mapping[Table, Sequence[Any]],
+        expects: Mapping[tuple[Table, str], int],
         rules: Mapping[str, Rule],
         now: datetime,
     ) -> tuple[tuple[Alert, ...], list[Fault]]:
-        """Write metrics and drift results together with the transitions they cause."""
-        findings, faults = _findings(rules, metrics)
-        for _ in range(_TRIES):
-            change = self.manager.transitions(self.store, findings, now)
-            rows = {Table.metrics: metrics, Table.drift: drift, **change.rows}
-            try:
-                self.store.write(Batch(f"cycle/{uuid.uuid4().hex}", rows, change.expects))
-            except ConflictError:
-                continue
-            return change.alerts, faults
-        raise ConflictError(f"gave up on a cycle after {_TRIES} tries: others always wrote first")
+        """Write what was found together with the transitions that its metrics cause.
+
+        Raises:
+            ConflictError: Another worker wrote first; nothing was written.
+        """
+        findings, faults = _findings(rules, rows[Table.metrics])
+        change = self.manager.transitions(self.store, findings, now)
+        states = [*rows.get(Table.state, ()), *change.rows[Table.state]]
+        together = {**rows, **change.rows, Table.state: states}
+        batch_id = f"cycle/{uuid.uuid4().hex}"
+        self.store.write(Batch(batch_id, together, {**expects, **change.expects}))
+        return change.alerts, faults
 
     def _cut_offs(self, now: datetime) -> dict[Table, datetime]:
         keep = self.retention
@@ -159,11 +189,64 @@ class Cycle:
         return cuts | {Table.panes: floor(oldest, kept_in(oldest, now))}
 
 
-def _take(collect: Collect, window: Window, into: list[Metric | DriftResult | Fault]) -> None:
+@dataclass(frozen=True)
+class _Found:
+    """What the collectors give of one window, and what they remembered before."""
+
+    window: Window
+    states: Mapping[str, State]
+    items: dict[str, list[Item]] = field(default_factory=dict)
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [it for items in self.items.values() for it in items if isinstance(it, kind)]
+
+    def changed(self, now: datetime) -> Iterator[State]:
+        """Return what is to be remembered, where that is something new."""
+        for name, memory in self._memories():
+            state = self.states[name]
+            if memory.body != state.body or memory.panes:  # panes add: no two workers' may
+                yield replace(state, body=memory.body, revision=state.revision + 1, time=now)
+
+    def panes(self) -> Iterator[Pane]:
+        for name, memory in self._memories():
+            for pane in memory.panes:
+                yield own_pane(pane, self.window, name)
+
+    def _memories(self) -> Iterator[tuple[str, Memory]]:
+        for name, items in self.items.items():
+            yield from ((name, item) for item in items if isinstance(item, Memory))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What one pass over the windows has found and written."""
+
+    metrics: Sequence[Metric]
+    drift: Sequence[DriftResult]
+    alerts: Sequence[Alert]
+    faults: Sequence[Fault]
+    rule_faults: Sequence[Fault]
+
+
+def _insist(write: Callable[[], T]) -> T:
+    """Call what reads and writes until nobody else writes in between."""
+    for _ in range(_TRIES):
+        try:
+            return write()
+        except ConflictError:
+            continue
+    raise ConflictError(f"gave up on a cycle after {_TRIES} tries: others always wrote first")
+
+
+def _take(collect: Collect, window: Window, into: list[Item]) -> None:
     """Add what a collector gives to `into`, one by one: what came before it raised is kept."""
     for item in collect(window):
-        if not isinstance(item, Metric | DriftResult | Fault):
+        if not isinstance(item, Item):
             raise TypeError(f"collected {type(item).__name__}; give Metric(name, value, ...)")
+        if isinstance(item, Memory):
+            check_memory(item)  # raises here, where it ends no cycle
+            if any(isinstance(known, Memory) for known in into):
+                raise TypeError("collected two memories; give one Memory, as the last item")
         into.append(_plain(item) if isinstance(item, Metric) else item)
 
 
@@ -225,11 +308,13 @@ def _fault_metrics(parts: Iterable[str], faults: Sequence[Fault], window: Window
     return metrics
 
 
-def _stamp(item: Item, window: Window) -> Item:
+def _stamp(item: Stamped, window: Window) -> Stamped:
+    """Say what an item is about; a drift result may be about a span of its own."""
+    told = item.since != EPOCH
     return replace(
         item,
         model=window.model,
         model_version=window.model_version,
-        since=window.since,
-        time=window.until,
+        since=item.since if told else window.since,
+        time=item.time if told else window.until,
     )

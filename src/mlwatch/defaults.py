@@ -8,6 +8,7 @@ from pathlib import Path
 from mlwatch.alerting import Drifted, MonitoringFault, Rule
 from mlwatch.collectors import (
     DriftCollector,
+    ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
     TrafficCollector,
@@ -20,6 +21,7 @@ from mlwatch.protocols import (
     Collector,
     Detect,
     DriftDetector,
+    JointDetector,
     MetricStore,
     Notifier,
     Notify,
@@ -28,21 +30,22 @@ from mlwatch.records import CaptureOptions, DriftPolicy, file_name
 from mlwatch.spool import DiskSpool, MemorySpool, Spool
 
 
-def detectors() -> list[DriftDetector | Detect]:
+def detectors() -> list[DriftDetector | JointDetector | Detect]:
     """Return one detector for numbers, one for categories, and one for values that are missing."""
     return [KSDetector(), ChiSquareDetector(), MissingDetector()]
 
 
 def collectors(
-    chosen: Sequence[DriftDetector | Detect] | None, policy: DriftPolicy
+    chosen: Sequence[DriftDetector | JointDetector | Detect] | None, policy: DriftPolicy
 ) -> list[Collector | Collect]:
-    """Return the collectors that need nothing."""
-    return [
+    """Return the collectors that need nothing, and what the policy asks for."""
+    found: list[Collector | Collect] = [
         TrafficCollector(),
         PredictionsCollector(),
         PerformanceCollector(),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
     ]
+    return [*found, ErrorRateCollector(policy)] if policy.independent_labels else found
 
 
 def rules() -> list[Rule]:

@@ -9,9 +9,9 @@ from functools import lru_cache
 
 from mlwatch.ingest import FindReference
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Pane, Table
+from mlwatch.records import Pane, Table, split_key
 from mlwatch.spans import outward
-from mlwatch.window import Rows, Window
+from mlwatch.window import COLLECTOR, Rows, Window
 
 _REACHES = 4
 """So many spans further back than a window are read once and remembered with it."""
@@ -61,7 +61,7 @@ def _comparable(found: Iterable[Pane], references: FindReference) -> Iterator[Pa
     for pane in found:
         reference = references(pane.model_version)
         fingerprint = "" if reference is None else reference.fingerprint
-        if pane.segment == "":
+        if pane.segment == "" and split_key(pane.source)[0] != COLLECTOR:
             yield pane if pane.reference == fingerprint else _traffic_alone(pane)
 
 

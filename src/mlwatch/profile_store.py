@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mlwatch.errors import ConfigurationError, ConflictError, GridMismatchError
-from mlwatch.ingest import pane_start
 from mlwatch.profile import Profile
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Batch, Pane, State, Table, add_tallies, join_key
+from mlwatch.records import Batch, Pane, State, Table, add_tallies, join_key, split_key
 from mlwatch.reference import Reference
-from mlwatch.window import check_span
+from mlwatch.spans import MINUTE, floor
+from mlwatch.window import COLLECTOR, check_span
 
 _TRIES = 100
 
@@ -34,18 +34,20 @@ def store_profile(
     at the same time is what the batch expects.
 
     Raises:
-        ConfigurationError: The span is empty or has no timezone, or there is no reference.
+        ConfigurationError: The span is empty or has no timezone, there is no reference, or the
+            source is a name under which mlwatch counts itself.
         GridMismatchError: The profile was not counted on the reference.
         StoreError: The store cannot be read or written.
     """
     check_span("record_profile", start, end)
+    _check_source(source)
     fingerprint = _fingerprint(profile, reference, model_version)
     rows = {"rows": {"recorded": profile.rows, "counted": profile.rows}}
     pane = Pane(
         model=model,
         model_version=model_version,
         reference=fingerprint,
-        time=pane_start(start.astimezone(UTC)),
+        time=floor(start, MINUTE),
         span=end - start,
         source=source,
         tallies=profile.to_tallies() | rows,
@@ -57,6 +59,16 @@ def store_profile(
             continue
         return
     raise ConflictError(f"gave up on a profile after {_TRIES} tries: others always wrote first")
+
+
+def _check_source(source: object) -> None:
+    """Refuse the sources whose counts would be replaced, or taken for a collector's own."""
+    taken = not isinstance(source, str) or split_key(source)[0] in {"", "recorder", COLLECTOR}
+    if taken:
+        raise ConfigurationError(
+            f"record_profile(source={source!r}): must be a name other than 'recorder' and "
+            f"{COLLECTOR!r}, under which mlwatch counts itself; such as 'spark'"
+        )
 
 
 def _replacement(store: MetricStore, pane: Pane) -> Batch:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from mlwatch.profile import Distribution
-from mlwatch.records import Alert, Batch, DriftResult, Fault, Metric, Receipt, Table
+from mlwatch.profile import Distribution, Profile
+from mlwatch.records import Alert, Batch, DriftResult, Fault, Memory, Metric, Receipt, Table
 from mlwatch.window import Window
 
-Collect = Callable[[Window], Iterable[Metric | DriftResult | Fault]]
+Item = Metric | DriftResult | Fault | Memory
+"""What a collector may give."""
+
+Collect = Callable[[Window], Iterable[Item]]
 """A plain function that stands for a collector."""
 
 Detect = Callable[[Distribution, Distribution], DriftResult | None]
@@ -24,9 +27,14 @@ Notify = Callable[[Alert], object]
 class Collector(Protocol):
     """A window in, metrics out (and drift results, from one that judges drift).
 
-    `collect` reads the window and returns metrics; it keeps nothing from window to window and
-    changes nothing. What it cannot measure it returns with `value=None` and `why`, never as 0.
-    What it raises is caught by the cycle and becomes a fault; the other collectors still run.
+    `collect` reads the window and returns metrics; it keeps nothing in itself and changes nothing.
+    What it cannot measure it returns with `value=None` and `why`, never as 0. What it raises is
+    caught by the cycle and becomes a fault; the other collectors still run.
+
+    A collector that has to remember gives a `Memory` as its last item. It is written in the one
+    batch with the metrics and the alerts they cause, by compare-and-set, and is `window.memory`
+    at the next cycle, whichever worker runs it: what is told and what is remembered never part.
+    It must not matter how often cycles run: take in each pane once, when it is closed.
 
     A collector may also have `tally(rows) -> Mapping[str, int]`, called at ingest with the new
     predictions of one pane. Its counts are added to the pane and read back with
@@ -38,7 +46,7 @@ class Collector(Protocol):
         """The name faults and tallies go by."""
         ...
 
-    def collect(self, window: Window) -> Iterable[Metric | DriftResult | Fault]:
+    def collect(self, window: Window) -> Iterable[Item]:
         """Return the metrics of `window`."""
         ...
 
@@ -59,6 +67,31 @@ class DriftDetector(Protocol):
         ...
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
+        """Return the evidence that `current` differs from `reference`."""
+        ...
+
+
+@runtime_checkable
+class JointDetector(Protocol):
+    """A drift detector of what lies between features: two profiles in, the evidence out.
+
+    It is given wherever a drift detector is, and told from one by `joint`, which is True. Its one
+    result speaks for all features together, under a name of its own. All else is as with a
+    `DriftDetector`: `drifted` is left at None, `effect` lies between 0 and 1, and with too few
+    rows the result has no statistic and says why.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name results go by."""
+        ...
+
+    @property
+    def joint(self) -> bool:
+        """True."""
+        ...
+
+    def detect(self, reference: Profile, current: Profile) -> DriftResult | None:
         """Return the evidence that `current` differs from `reference`."""
         ...
 
@@ -145,3 +178,9 @@ def part_name(part: object) -> str:
     """Return the name of a part, or of the plain function that stands for one."""
     named = getattr(part, "name", None) or getattr(part, "__name__", None)
     return str(named or type(part).__name__)
+
+
+def part_names(part: object) -> frozenset[str]:
+    """Return the names under which a detector's results go: those of its members, or its own."""
+    names = getattr(part, "names", None)
+    return frozenset({part_name(part)} if names is None else names)

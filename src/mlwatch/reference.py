@@ -6,22 +6,32 @@ import hashlib
 import os
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from mlwatch.errors import ConfigurationError, DataError, ReferenceFileError
-from mlwatch.profile import Distribution, Profile, fit_grid, grid_from_plain
+from mlwatch.profile import Distribution, History, Profile, RankCodes, fit_grid, grid_from_plain
+from mlwatch.profile.coarse import place
+from mlwatch.profile.codes import coded
 from mlwatch.profile.grid import halves
-from mlwatch.profile.values import listed, require_column
+from mlwatch.profile.values import listed, numbers, require_column
 from mlwatch.records import Tallies
-from mlwatch.scoring import Scoring, fit_scoring
+from mlwatch.scoring import Scoring, fit_scoring, read_predictions
 
 FORMAT = "mlwatch-reference"
-VERSION = 1
+VERSION = 2
+
+PREDICTION = "prediction"
+"""The name under which the model's own predictions are compared."""
+
+_HISTORY_HOURS = 8 * 7 * 24
+_HOUR_MICROSECONDS = 3_600_000_000
 
 
 class _Rows(Protocol):
@@ -39,12 +49,14 @@ class Reference:
         scoring: How predictions and outcomes are read and counted.
         tallies: The counts of the predictions and outcomes it was fitted with.
         meta: Free notes, such as a model URI or a run id. A "model" in it must be the monitor's.
+        history: Coarse counts of the hours of the data, where it has timestamps.
     """
 
     profile: Profile
     scoring: Scoring = field(default_factory=Scoring.unknown)
     tallies: Tallies = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    history: History | None = None
 
     @classmethod
     def fit(
@@ -54,6 +66,7 @@ class Reference:
         predictions: Any = None,
         outcomes: Any = None,
         task: str | None = None,
+        timestamps: Any = None,
         classes: Sequence[Hashable] | None = None,
         decision_threshold: float = 0.5,
         min_count: int = 10,
@@ -71,6 +84,9 @@ class Reference:
             task: "binary", "multiclass" or "regression"; inferred from the outcomes when not said:
                 two values are classes, so are more texts (or predictions of shape (m, classes)),
                 other numbers are a regression.
+            timestamps: When each row of the data was seen, shape (n,); times without a zone are
+                UTC. With 14 days or more of them the reference knows what is usual from one day
+                to the next. Predictions take part where there is one a row of the data.
             classes: The classes, the positive one last; sorted outcomes when not said.
             decision_threshold: A binary score from here up is a positive prediction.
             min_count: Categories seen fewer times are pooled, never written.
@@ -91,9 +107,14 @@ class Reference:
         scoring, tallies = fit_scoring(predictions, outcomes, task, classes, decision_threshold)
         # Columns of many rare categories are counted on the rows that did not choose their
         # vocabulary, missing values too: a reference's own distribution is of half the rows then.
-        rows = len(next(iter(frame.values())))
-        found = {name: _own(name, grid, frame[name]) for name, grid in grids.items()}
-        return cls(Profile(rows, found), scoring, tallies, dict(meta or {}))
+        counted = Profile.count(grids, frame)
+        found = {name: _own(each, frame[name]) for name, each in counted.distributions.items()}
+        profile = Profile(counted.rows, found, counted.codes)
+        reference = cls(profile, scoring, tallies, dict(meta or {}))
+        if timestamps is None:
+            return reference
+        past = reference._past(frame, predictions, timestamps, counted.rows)
+        return replace(reference, history=past)
 
     @classmethod
     def from_window(cls, window: _Rows, **options: Any) -> Reference:
@@ -101,7 +122,8 @@ class Reference:
 
         Args:
             window: The window; its rows must still be kept.
-            **options: As for `fit`, without predictions and outcomes.
+            **options: As for `fit`, without predictions and outcomes. Timestamps are those of the
+                rows.
 
         Raises:
             DataError: The window holds no rows.
@@ -118,7 +140,7 @@ class Reference:
             scored = all(isinstance(share, float) and 0 <= share <= 1 for share in shares)
             predictions = shares if scored else known["prediction"]
             options |= {"predictions": predictions, "outcomes": known["outcome"]}
-        return cls.fit(features, **options)
+        return cls.fit(features, **{"timestamps": frame["time"]} | options)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -142,6 +164,36 @@ class Reference:
             DataError: There is no such feature.
         """
         return self.profile.distribution(name)
+
+    @cached_property
+    def predictions(self) -> Distribution | None:
+        """How the model's predictions were spread: scores where there are some, else classes."""
+        return self.count_predictions(self.tallies)
+
+    def count_predictions(self, tallies: Tallies) -> Distribution | None:
+        """Return how the predictions of a window are spread, on the grid of `predictions`."""
+        scoring = self.scoring
+        if scoring.grid is not None and self.tallies.get("score"):
+            return Distribution.from_tally(PREDICTION, scoring.grid, tallies.get("score", {}))
+        if not self.tallies.get("label"):
+            return None
+        labels = scoring.labels_grid(self.tallies["label"])
+        cells = {str(label): str(cell) for cell, label in enumerate(labels.categories)}
+        tally = {cells[label]: n for label, n in tallies.get("label", {}).items()}
+        return Distribution.from_tally(PREDICTION, labels, tally)
+
+    def _past(self, frame: Mapping[str, Any], served: Any, timestamps: Any, rows: int) -> History:
+        hours = _hours(timestamps, rows)
+        columns = {
+            name: _places(found, frame[name]) for name, found in self.profile.distributions.items()
+        }
+        known = self.predictions
+        if known is not None and served is not None and len(served) == rows:
+            values = read_predictions(self.scoring, served, scores=known.kind == "numeric")
+            columns[PREDICTION] = place(known.grid, values)
+        recent = hours >= hours.max() - _HISTORY_HOURS
+        kept = {name: (places[recent], size) for name, (places, size) in columns.items()}
+        return History.of_rows(hours[recent], kept)
 
     def count(self, frame: Any) -> Profile:
         """Count a DataFrame, or a mapping of arrays of equal length, on the reference's grids.
@@ -230,7 +282,9 @@ class Reference:
                 "center": scoring.center,
                 "scale": scoring.scale,
             },
+            "codes": self.profile.codes.to_tally(),
             "tallies": {name: dict(tally) for name, tally in self.tallies.items()},
+            "history": None if self.history is None else self.history.to_plain(),
         }
 
     @classmethod
@@ -243,7 +297,11 @@ class Reference:
         plain = dict(body["scoring"])
         score_grid = None if plain["grid"] is None else grid_from_plain(plain["grid"])
         scoring = Scoring(**plain | {"grid": score_grid, "classes": tuple(plain["classes"])})
-        return cls(Profile(body["rows"], found), scoring, body["tallies"], dict(body["meta"]))
+        grids = {name: each.grid for name, each in found.items()}
+        codes = RankCodes.from_tally(coded(grids), body["codes"])
+        profile = Profile(body["rows"], found, codes)
+        past = None if body["history"] is None else History.from_plain(body["history"])
+        return cls(profile, scoring, body["tallies"], dict(body["meta"]), past)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -277,10 +335,10 @@ def _columns(data: Any) -> dict[str, Any]:
         raise DataError(f"column name {odd[0]!r} is not a text: rename the columns")
     if len(set(names)) < len(names):
         raise DataError("two columns have the same name: rename one")
-    if "prediction" in names:
+    if PREDICTION in names:
         raise DataError(
-            'a column "prediction": the model\'s own predictions go by this name, so that the two '
-            "would be taken for each other: rename the column"
+            f'a column "{PREDICTION}": the model\'s own predictions go by this name, so that the '
+            "two would be taken for each other: rename the column"
         )
     frame = {name: data[name] for name in names}
     for name, column in frame.items():
@@ -293,9 +351,33 @@ def _columns(data: Any) -> dict[str, Any]:
     return frame
 
 
-def _own(name: str, grid: Any, column: Any) -> Distribution:
-    found = Distribution.count(name, grid, column)
-    if int(found.counts.sum()) == int(grid.mass.sum()):
+def _own(found: Distribution, column: Any) -> Distribution:
+    if int(found.counts.sum()) == int(found.grid.mass.sum()):
         return found
     values = listed(column)
-    return Distribution.count(name, grid, [values[i] for i in halves(len(values))[1]])
+    return Distribution.count(found.name, found.grid, [values[i] for i in halves(len(values))[1]])
+
+
+def _places(found: Distribution, column: Any) -> tuple[NDArray[np.intp], int]:
+    """Return the place of each row in the coarse counts; -1 for rows that were not counted."""
+    values = listed(column)
+    places, size = place(found.grid, values)
+    if found.total < len(values):
+        places[halves(len(values))[0]] = -1
+    return places, size
+
+
+def _hours(timestamps: Any, rows: int) -> NDArray[np.int64]:
+    require_column("timestamps", timestamps)
+    values = listed(timestamps)
+    if len(values) != rows:
+        raise DataError(f"{len(values)} timestamps for {rows} rows of data: give one a row")
+    found, codes = numbers(values, time=True)
+    odd = np.flatnonzero(codes)
+    if len(odd):
+        raise DataError(
+            f"timestamps: {values[odd[0]]!r} in row {odd[0]} is no time: give datetimes, or leave "
+            "those rows out"
+        )
+    hours: NDArray[np.int64] = found // _HOUR_MICROSECONDS
+    return hours

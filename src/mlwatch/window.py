@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Profile
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 Rows = tuple[Iterable[Prediction], Iterable[Outcome]]
 
+COLLECTOR = "collector"
+"""Panes whose source begins with this are a collector's own, and no traffic of the window."""
+
 
 def no_rows(since: datetime, until: datetime) -> Rows:  # noqa: ARG001  the shape of a row source
     """Return no rows: the row source of a window that is made of counts alone."""
     return (), ()
 
 
-def no_panes(since: datetime, until: datetime) -> Iterable[Pane]:  # noqa: ARG001  the shape of `reach`
+def no_panes(since: datetime, until: datetime) -> Iterable[Pane]:  # noqa: ARG001  the same shape
     """Return no panes: what lies before a window that knows of nothing but its own."""
     return ()
 
@@ -51,6 +54,8 @@ class Window:
         reach: Gives the panes of a span before the window, for `last`.
         read_at: When the window was read, which says how coarse its panes may be; None where all
             are of a minute.
+        memory: What the collector that is asked has kept from its last cycle; empty at first.
+        kept: Gives the panes of a span that this collector has kept for itself.
     """
 
     model: str
@@ -62,6 +67,8 @@ class Window:
     rows: Callable[[datetime, datetime], Rows] = field(default=no_rows, repr=False)
     reach: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
     read_at: datetime | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
 
     @cached_property
     def tallies(self) -> Tallies:
@@ -99,7 +106,8 @@ class Window:
 
         A coarse pane counts from its start.
         """
-        first = min((pane.time for pane in self.panes_), default=self.since)
+        seen = (pane.time for pane in self.panes_ if "rows" in pane.tallies)
+        first = min(seen, default=self.since)
         return (self.until - first).total_seconds()
 
     def last(self, span: timedelta) -> Window:

@@ -146,7 +146,8 @@ def test_an_alert_whose_metric_is_measured_no_more_resolves():
     worker.cycle(1.0)
     assert worker.cycle(None, after=HOUR - MINUTE) == []
     assert worker.cycle(None) == RESOLVED
-    assert worker.told.alerts[-1].why == "not measured since 2024-01-01 12:01 UTC"
+    told = worker.told.alerts[-1].why
+    assert told == "not measured since 2024-01-01 12:01 UTC: how it stands is not known"
     assert worker.cycle(1.0, after=5 * MINUTE) == FIRED
 
 

@@ -83,7 +83,6 @@ def test_a_finding_says_what_is_wrong():
         (lambda: Threshold("m", below=1, clear=0), "clear=0"),
         (lambda: Threshold("m", above=1, use="mean"), "use='mean'"),
         (lambda: Threshold("m", above=1, severity="bad"), "severity='bad'"),
-        (lambda: Drifted(clear=1.5), "clear=1.5"),
         (lambda: Drifted(severity="bad"), "severity='bad'"),
         (lambda: MonitoringFault(severity="bad"), "severity='bad'"),
     ],
@@ -100,18 +99,23 @@ def drift(verdict, low=0.0, name="drift"):
 
 
 def test_drift_fires_by_its_verdict():
-    """Drifted fires, stable resolves once the effect is small, and no verdict changes nothing."""
-    rule = Drifted(clear=0.05)
+    """Drifted fires, stable resolves, and no verdict changes nothing."""
+    rule = Drifted()
     assert (
         found(rule, drift("drifted", 0.2), drift("drifted", 0.2, "prediction_drift")) == [True] * 2
     )
     assert found(rule, drift("stable", 0.01), drift("stable", 0.05)) == [False, False]
-    assert found(rule, drift("stable", 0.08)) == [None]
+    assert found(rule, drift("stable", 0.3, "concept_drift")) == [False]
     assert found(rule, drift("not enough data"), drift(""), Metric("drifted_features", 3.0)) == []
+    (small, none) = rule([drift("stable", 0.01), drift("stable")])
+    assert small.why.startswith("at least 0.010 of the traffic differs from the reference (")
+    assert none.why.startswith("no difference from the reference is certain (measured ")
     (finding,) = rule([drift("drifted", 0.2)])
     assert finding.title == "x has drifted (ks)"
     (finding,) = rule([drift("drifted", 0.2, "prediction_drift")])
     assert finding.title == "the prediction has drifted (ks)"
+    (finding,) = rule([drift("drifted", 0.2, "concept_drift")])
+    assert finding.title == "the error rate has drifted (ks)"
 
 
 def test_a_monitoring_fault_fires_by_part():

@@ -48,6 +48,10 @@ def results(found: list[Any]) -> dict[tuple[str, str], DriftResult]:
     return {(r.feature, r.detector): r for r in found if isinstance(r, DriftResult)}
 
 
+def named(found: list[Any], name: str) -> list[Metric]:
+    return [item for item in found if isinstance(item, Metric) and item.name == name]
+
+
 def verdicts(found: list[Any]) -> dict[str, bool | None]:
     return {feature: result.drifted for (feature, _), result in results(found).items()}
 
@@ -69,15 +73,16 @@ def test_each_feature_has_a_result_and_a_metric_of_each_detector():
         ("age", "ks"), ("visits", "ks"), ("city", "chi_square"),
         ("age", "kl"), ("visits", "kl"), ("city", "kl"),
     }  # fmt: skip
-    metrics = [item for item in found if isinstance(item, Metric)]
+    metrics = named(found, "drift")
+    (count,) = named(found, "drifted_features")
 
     assert set(results(found)) == expected
-    assert {(m.labels["feature"], m.labels["detector"]) for m in metrics[:-1]} == expected
-    for metric in metrics[:-1]:
+    assert {(m.labels["feature"], m.labels["detector"]) for m in metrics} == expected
+    for metric in metrics:
         result = results(found)[metric.labels["feature"], metric.labels["detector"]]
         assert (metric.value, metric.low, metric.n) == (result.effect, result.effect_low, result.n)
         assert metric.verdict == result.verdict == "stable"
-    assert (metrics[-1].name, metrics[-1].value, metrics[-1].n) == ("drifted_features", 0.0, 3)
+    assert (count.value, count.n) == (0.0, 3)
 
 
 def test_what_moved_is_found_and_the_rest_is_not():
@@ -90,7 +95,7 @@ def test_what_moved_is_found_and_the_rest_is_not():
     found = collect(of_counts(REFERENCE, rows(4000, **moved)), [KSDetector(), ChiSquareDetector()])
 
     assert verdicts(found) == {"age": True, "visits": False, "city": True}
-    assert found[-1].value == 2.0
+    assert named(found, "drifted_features")[0].value == 2.0
     assert "above the margin of 0.1" in results(found)["age", "ks"].why
     assert results(found)["visits", "ks"].why == ""
 
@@ -192,11 +197,13 @@ class TestNotEnoughData:
     def test_metrics_of_it_have_no_value(self):
         """What is not known is no figure: neither a drift of 0 nor a count of 0 features."""
         found = collect(of_counts(REFERENCE, rows(20)))
-        metrics = [item for item in found if isinstance(item, Metric)]
+        metrics = named(found, "drift")
+        (count,) = named(found, "drifted_features")
 
-        assert all(metric.value is None and metric.why for metric in metrics)
-        assert all(metric.verdict == "not enough data" for metric in metrics[:-1])
-        assert metrics[-1].why == "not enough data for 3 of 3"
+        assert all(metric.value is None and metric.why for metric in [*metrics, count])
+        assert all(metric.verdict == "not enough data" for metric in metrics)
+        assert count.why == "not enough data for 3 of 3"
+        assert named(found, "worst_drift") == []
 
     def test_a_small_reference_says_so(self):
         """A reference of 100 rows can never show a change of a fifth, and the verdict says that."""
@@ -356,7 +363,7 @@ class TestGuests:
 
         found = collect(of_counts(REFERENCE, rows(2000)), [odd])
         assert set(verdicts(found).values()) == {None}
-        for metric in (item for item in found if isinstance(item, Metric)):
+        for metric in [*named(found, "drift"), *named(found, "drifted_features")]:
             assert metric.value is None
             assert metric.low is None
             assert metric.why

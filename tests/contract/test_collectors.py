@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 
 import pytest
-from tests.traffic import predicted, told, window
+from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch.collectors import (
     DriftCollector,
+    DriftScoreCollector,
+    ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
 from mlwatch.protocols import Collector
-from mlwatch.records import DriftPolicy, Metric
+from mlwatch.records import DriftPolicy, Memory, Metric, Pane
 from mlwatch.reference import Reference
 from mlwatch.testing import ScriptedCollector, ScriptedDetector, check_collector
 from mlwatch.testing.checks import sample_windows
@@ -28,6 +30,8 @@ COLLECTORS = [
     DriftCollector([KSDetector(), ChiSquareDetector(), KLDetector()]),
     DriftCollector([KLDetector()], DriftPolicy(margin=0.0, min_rows=1)),
     DriftCollector([ScriptedDetector({"x": ValueError("boom"), "c": None})]),
+    ErrorRateCollector(),
+    DriftScoreCollector(),
     ScriptedCollector([[Metric("orders", 3.0)]]),
 ]
 
@@ -110,6 +114,89 @@ class NegativeRows(Wrong):
         return [Metric("mood", 0.5, n=-1)]
 
 
+class Counts(Wrong):
+    """A collector that adds up the hours that are closed, each once."""
+
+    def collect(self, view):
+        done = view.memory.get("done", "")
+        closed = [pane for pane in view.panes(HOUR) if self.is_closed(pane, view, done)]
+        rows = [pane.tallies["rows"]["recorded"] for pane in closed]
+        total = self.known(view) + sum(rows)
+        kept = [
+            Pane(model="", time=pane.time, span=HOUR, tallies={"own": {"rows": n}})
+            for pane, n in zip(closed, rows, strict=True)
+        ]
+        last = closed[-1].time.isoformat() if closed else done
+        yield Metric("seen", float(total), n=total)
+        yield from self.remembered({"done": last, "rows": total}, kept)
+
+    def is_closed(self, pane, view, done):
+        return pane.time + HOUR <= view.until and pane.time.isoformat() > done
+
+    def known(self, view):
+        return view.memory.get("rows", 0)
+
+    def remembered(self, body, kept):
+        yield Memory(body, kept)
+
+
+class TakesInTwice(Counts):
+    def is_closed(self, pane, view, done):
+        return pane.time + HOUR <= view.until
+
+
+class TakesInWhatIsOpen(Counts):
+    def is_closed(self, pane, view, done):
+        return pane.time.isoformat() > done
+
+
+class KeepsNothing(Counts):
+    def remembered(self, body, kept):
+        yield Memory(body)
+
+
+class AddsUpTwice(KeepsNothing):
+    is_closed = TakesInTwice.is_closed
+
+
+class CountsItsCycles(KeepsNothing):
+    def known(self, view):
+        return view.memory.get("rows", 0) + 1
+
+
+class MeasuresItsCycles(KeepsNothing):
+    def collect(self, view):
+        yield Metric("is_first", float(not view.memory))
+        yield from super().collect(view)
+
+
+class RemembersTwice(Counts):
+    def remembered(self, body, kept):
+        yield Memory(body)
+        yield Memory({}, kept)
+
+
+class RemembersFirst(Counts):
+    def remembered(self, body, kept):
+        yield Memory(body, kept)
+        yield Metric("last", 1.0)
+
+
+class RemembersASet(Counts):
+    def remembered(self, body, kept):
+        yield Memory({"seen": set(body)})
+
+
+class RemembersByNumber(Counts):
+    def remembered(self, body, kept):
+        yield Memory({5: body})
+
+
+class KeepsHalfRows(Counts):
+    def remembered(self, body, kept):
+        yield Memory(body, [Pane(model="", time=START, span=HOUR, tallies={"own": {"rows": 0.5}})])
+
+
 class ZeroOfNothing(Wrong):
     def collect(self, view):
         return [Metric("accuracy", 0.0)]
@@ -135,6 +222,16 @@ WRONG = {
     NegativeRows: "n is negative",
     ZeroOfNothing: "without any traffic",
     Remembers: "two answers",
+    TakesInTwice: "panes it keeps add up to other counts",
+    TakesInWhatIsOpen: "panes it keeps add up to other counts",
+    AddsUpTwice: "depends on how often it is asked",
+    CountsItsCycles: "remembers depends on how often it is asked",
+    MeasuresItsCycles: "measures depends on how often it is asked",
+    RemembersTwice: "more than one Memory",
+    RemembersFirst: "has to be the last item",
+    RemembersASet: "cannot be kept: TypeError: .* set ",
+    RemembersByNumber: "comes back from JSON as",
+    KeepsHalfRows: "cannot be kept: TypeError: 'float'",
 }
 
 
@@ -143,6 +240,12 @@ def test_the_check_fails_on_wrong_collectors(wrong):
     """A collector that breaks one promise fails the check, and the message says which."""
     with pytest.raises(AssertionError, match=WRONG[wrong]):
         check_collector(wrong())
+
+
+@pytest.mark.parametrize("right", [Counts, KeepsNothing])
+def test_the_check_passes_on_collectors_that_remember(right):
+    """A collector that takes in each closed hour once passes, with panes of its own or without."""
+    check_collector(right())
 
 
 def test_the_windows_of_the_check():

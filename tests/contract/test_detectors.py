@@ -7,9 +7,28 @@ from dataclasses import replace
 
 import pytest
 
-from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector, MissingDetector
-from mlwatch.protocols import DriftDetector
-from mlwatch.testing import ScriptedDetector, check_detector
+from mlwatch.detectors import (
+    ChiSquareDetector,
+    CorrelationDetector,
+    CramerVonMisesDetector,
+    GTestDetector,
+    HellingerDetector,
+    JSDetector,
+    KLDetector,
+    KSDetector,
+    MannWhitneyDetector,
+    MeanShiftDetector,
+    MissingDetector,
+    NoveltyDetector,
+    PerFeature,
+    PerKind,
+    PSIDetector,
+    TotalVariationDetector,
+    WassersteinDetector,
+    any_of,
+)
+from mlwatch.protocols import DriftDetector, JointDetector
+from mlwatch.testing import ScriptedDetector, check_detector, check_joint_detector
 
 
 @pytest.mark.parametrize(
@@ -17,10 +36,26 @@ from mlwatch.testing import ScriptedDetector, check_detector
     [
         KSDetector(),
         KSDetector(name="mine"),
+        KSDetector(alternative="less"),
+        CramerVonMisesDetector(),
+        MannWhitneyDetector(),
         ChiSquareDetector(),
+        ChiSquareDetector(pool=20),
+        GTestDetector(),
         KLDetector(),
         KLDetector(cells=5),
+        JSDetector(),
+        PSIDetector(),
+        HellingerDetector(),
+        TotalVariationDetector(),
+        WassersteinDetector(),
+        MeanShiftDetector(),
+        MeanShiftDetector(of="std"),
         MissingDetector(),
+        NoveltyDetector(),
+        PerKind(numeric=KSDetector(), categorical=GTestDetector()),
+        PerFeature({"x": PSIDetector()}, default=ChiSquareDetector()),
+        any_of(KSDetector(), PSIDetector(), MissingDetector()),
     ],
     ids=repr,
 )
@@ -28,6 +63,16 @@ def test_our_detectors_keep_the_contract(detector):
     """Each detector of the library passes the check that anyone can run on their own."""
     assert isinstance(detector, DriftDetector)
     check_detector(detector)
+
+
+@pytest.mark.parametrize(
+    "detector", [CorrelationDetector(), CorrelationDetector(name="mine")], ids=repr
+)
+def test_our_joint_detectors_keep_the_contract(detector):
+    """Each detector of relations passes the check that anyone can run on their own."""
+    assert isinstance(detector, JointDetector)
+    assert not isinstance(KSDetector(), JointDetector)
+    check_joint_detector(detector)
 
 
 class Wrong(KLDetector):
@@ -289,6 +334,74 @@ def test_the_check_fails_on_wrong_detectors(wrong):
     """A detector that breaks one promise fails the check, and the message says which."""
     with pytest.raises(AssertionError, match=WRONG[wrong]):
         check_detector(wrong())
+
+
+class WrongJoint:
+    """A joint detector that is right, but for what is changed of its answers."""
+
+    joint = True
+    name = "correlation"
+
+    def __init__(self, spoil):
+        self.spoil = spoil
+        self.asked = []
+
+    def detect(self, reference, current):
+        self.asked.append(current)
+        found = CorrelationDetector().detect(reference, current)
+        return self.spoil(found, current, len(self.asked))
+
+
+WRONG_JOINT = {
+    "returned NoneType": lambda found, current, asked: None,
+    "names another detector": lambda found, current, asked: replace(found, detector="other"),
+    "does not name what": lambda found, current, asked: replace(found, feature=""),
+    "not the window's": lambda found, current, asked: replace(found, n=current.rows + 1),
+    "not the reference's": lambda found, current, asked: replace(found, n_reference=7),
+    "not a share": lambda found, current, asked: replace(
+        found, effect=found.effect and found.effect * 40, effect_low=None
+    ),
+    "no larger effect": lambda found, current, asked: replace(
+        found, effect=found.effect and 0.1, effect_low=None
+    ),
+    "two answers": lambda found, current, asked: replace(found, why=f"question {asked}"),
+    "merged counts": lambda found, current, asked: replace(found, why="late" * (asked > 3)),
+    "an effect between": lambda found, current, asked: (
+        found if found.statistic is not None else replace(found, effect=0.5)
+    ),
+    "without a reference": lambda found, current, asked: (
+        replace(found, statistic=0.0) if current.rows == 1 else found
+    ),
+    "a statistic of no rows": lambda found, current, asked: (
+        found if current.codes.rows else replace(found, statistic=0.0)
+    ),
+    "a p-value of no rows": lambda found, current, asked: (
+        found if current.codes.rows else replace(found, p_value=1.0)
+    ),
+    "a verdict on no rows": lambda found, current, asked: (
+        found if current.codes.rows else replace(found, drifted=False)
+    ),
+    "needs a why": lambda found, current, asked: (
+        found if current.codes.rows else replace(found, why="")
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_JOINT)
+def test_the_check_fails_on_wrong_joint_detectors(message):
+    """A detector of relations that breaks one promise fails the check, and it says which."""
+    with pytest.raises(AssertionError, match=message):
+        check_joint_detector(WrongJoint(WRONG_JOINT[message]))
+
+
+def test_the_check_asks_for_a_joint_detector():
+    """A detector of distributions, or one that says it is not joint, is refused."""
+    with pytest.raises(AssertionError, match="joint"):
+        check_joint_detector(KSDetector())
+    wrong = WrongJoint(lambda found, current, asked: found)
+    wrong.joint = False
+    with pytest.raises(AssertionError, match="joint is not True"):
+        check_joint_detector(wrong)
 
 
 def test_a_scripted_detector_is_a_detector():

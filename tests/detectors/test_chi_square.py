@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlwatch.detectors import ChiSquareDetector, total_variation
-from mlwatch.errors import GridMismatchError
+from mlwatch.detectors.evidence import CONFIDENCE
+from mlwatch.errors import ConfigurationError, GridMismatchError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 
 ALPHA = 0.01
@@ -180,6 +181,30 @@ def test_total_variation_is_half_the_sum_of_differences(pairs):
     assert 0 <= low <= moved <= 1
 
 
+@pytest.mark.parametrize(
+    ("r", "c"), [((900, 100), (80, 20)), ((5000, 0), (0, 70)), ((9, 1), (1, 9))]
+)
+def test_two_cells_are_bounded_by_the_exact_intervals_of_their_shares(r, c):
+    """Of two cells the bound lies between the Clopper-Pearson intervals that scipy gives."""
+    low, high = stats.binomtest(c[1], sum(c)).proportion_ci(1 - CONFIDENCE / 2)
+    low_reference, high_reference = stats.binomtest(r[1], sum(r)).proportion_ci(1 - CONFIDENCE / 2)
+    expected = max(0.0, low - high_reference, low_reference - high)
+
+    _, found = total_variation(np.array(c), np.array(r))
+
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("p", "q"), [(0.0, 0.1), (0.5, 0.5), (0.02, 0.03), (0.9, 0.3)])
+def test_the_bound_of_two_cells_is_rarely_too_high(p, q):
+    """In one of a thousand pairs of samples at most it lies above the true difference."""
+    rng = np.random.default_rng(3)
+    pairs = zip(rng.binomial(3000, p, 4000), rng.binomial(200, q, 4000), strict=True)
+    lows = [total_variation(np.array([200 - k, k]), np.array([3000 - j, j]))[1] for j, k in pairs]
+
+    assert sum(low > abs(p - q) for low in lows) <= 4
+
+
 def test_unseen_categories_are_a_cell():
     """Traffic of a category that was never seen is a change, counted as unseen."""
     grid = CategoricalGrid.fit(["a"] * 600 + ["b"] * 400)
@@ -195,10 +220,20 @@ def test_unseen_categories_are_a_cell():
 
 def test_too_few_rows_to_tell_categories_apart():
     """When all categories are rare there is no figure, and the result says why."""
-    result = detect([500, 500, 0], [0, 0, 9])
+    result = detect([500, 500, 0], [0, 0, 3])
 
     assert (result.statistic, result.effect, result.p_value) == (None, None, None)
     assert "not enough data" in result.why
+
+
+def test_a_window_that_dwarfs_the_reference():
+    """A thousand million rows of an unseen category are drift, though none is expected to be."""
+    result = detect([3000, 2000, 0], [0, 0, 10**9])
+
+    assert (result.statistic, result.p_value, result.effect) == (None, None, 1.0)
+    assert result.effect_low > 0.9
+    assert "100.0% of the rows changed category" in result.why
+    assert "no p-value" in result.caveats[0]
 
 
 def test_one_category_is_no_test():
@@ -242,3 +277,16 @@ def test_high_cardinality_columns_are_honest():
 
     assert honest <= 3
     assert naive > 20
+
+
+def test_the_threshold_is_a_parameter():
+    """Categories expected under `pool` times share a cell; what is no count is refused."""
+    r, c = [1000, 500, 60, 60], [500, 250, 30, 30]
+    apart, joined = (ChiSquareDetector(pool=pool).detect(*pair(r, c)) for pool in (5, 35))
+
+    assert apart.statistic == pytest.approx(stats.chi2_contingency([r, c], correction=False)[0])
+    together = [[*side[:2], side[2] + side[3]] for side in (r, c)]
+    assert joined.statistic == pytest.approx(stats.chi2_contingency(together, correction=False)[0])
+    for wrong in (0, -1, math.nan, math.inf, "5"):
+        with pytest.raises(ConfigurationError, match="pool="):
+            ChiSquareDetector(pool=wrong)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlwatch.detectors import KLDetector
-from mlwatch.detectors.kl import divergence
+from mlwatch.detectors.kl import kullback_leibler
+from mlwatch.detectors.smoothed import smoothed_shares
 from mlwatch.errors import ConfigurationError, GridMismatchError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 
@@ -43,10 +44,12 @@ def test_divergence_is_scipys_entropy_of_smoothed_shares(pairs):
     """KL(current || reference) is scipy's entropy of the counts plus 1/2, and never negative."""
     r, c = (np.array([side[i] for side in pairs]) for i in (0, 1))
     expected = stats.entropy((c + 0.5) / (c + 0.5).sum(), (r + 0.5) / (r + 0.5).sum())
+    p, q = smoothed_shares(c), smoothed_shares(r)
 
-    assert divergence(c, r) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    assert divergence(c, r) >= 0
-    assert divergence(c, c) == 0
+    assert kullback_leibler(p, q) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert kullback_leibler(p, p) == 0
+    found = KLDetector(cells=32).detect(*by_category(r, c))
+    assert found.statistic == pytest.approx(max(0, expected), rel=1e-9, abs=1e-12)
 
 
 @given(PAIRS)

@@ -12,60 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from tests.detectors.samples import KINDS, counted, most, normal, poisson
 
 from mlwatch.detectors import KSDetector
 from mlwatch.detectors.ks import bracket
-from mlwatch.errors import GridMismatchError
+from mlwatch.errors import ConfigurationError, GridMismatchError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid, fit_grid
 
 CASES = 270
 """Random cases a kind; with eight kinds over two thousand."""
 
 
-def normal(rng, n):
-    return rng.normal(rng.normal() / 4, 1, n)
-
-
-def poisson(rng, n):
-    return rng.poisson(rng.uniform(1, 4), n)
-
-
-def zero_inflated(rng, n):
-    return np.where(rng.random(n) < rng.random(), 0.0, rng.exponential(size=n))
-
-
-def rounded(rng, n):
-    return np.round(rng.normal(rng.normal() / 4, 1, n), 1)
-
-
-def cauchy(rng, n):
-    return rng.standard_cauchy(n)
-
-
-def infinite(rng, n):
-    return np.where(rng.random(n) < 0.3, rng.choice([math.inf, -math.inf], n), rng.normal(size=n))
-
-
-def denormal(rng, n):
-    return rng.choice([5e-324, 1e-323, -5e-324, -0.0, 0.0, 2.2e-308], n)
-
-
-def boolean(rng, n):
-    return (rng.random(n) < rng.random()).astype(int)
-
-
-KINDS = [normal, poisson, zero_inflated, rounded, cauchy, infinite, denormal, boolean]
-
-
-def counted(reference, current, points=255):
-    grid = NumericGrid.fit(reference, points=points)
-    return Distribution.count("x", grid, reference), Distribution.count("x", grid, current)
-
-
-def exact(reference, current):
+def exact(reference, current, alternative="two-sided"):
     """Compute D from the raw values, by scipy."""
     with np.errstate(all="ignore"):  # of the p-value of a sample of one
-        return stats.ks_2samp(reference, current, method="asymp").statistic
+        return stats.ks_2samp(current, reference, alternative=alternative, method="asymp").statistic
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -108,6 +69,63 @@ def test_shipped_grid_brackets_large_references():
         assert low <= exact(reference, current) <= high <= low + 1 / 256 + 1e-12
         assert result.statistic == result.effect == low
         assert f"{low:.4f} and {high:.4f}" in result.caveats[0]
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_one_sided_distances_are_scipys(kind, alternative):
+    """D+ and D- equal scipy's for (current, reference), and thinned grids bracket them."""
+    rng = np.random.default_rng(200 + KINDS.index(kind))
+    for _ in range(60):
+        reference = kind(rng, int(rng.integers(1, 256)))
+        current = kind(rng, int(rng.integers(1, 400)))
+        expected = exact(reference, current, alternative)
+        low, high = bracket(*counted(reference, current), alternative)
+        least, most_ = bracket(*counted(reference, current, points=5), alternative)
+
+        assert low == high == pytest.approx(expected, abs=1e-12)
+        assert least - 1e-12 <= expected <= most_ + 1e-12
+
+
+def test_one_sided_tests_look_one_way():
+    """ "greater" finds values that became smaller, "less" larger, and `why` says which."""
+    rng = np.random.default_rng(5)
+    reference = rng.normal(size=4000)
+    for shift, finds, misses, word in (
+        (-1, "greater", "less", "smaller"),
+        (1, "less", "greater", "larger"),
+    ):
+        past, present = counted(reference, rng.normal(shift, 1, 2000))
+        found = KSDetector(alternative=finds).detect(past, present)
+        missed = KSDetector(alternative=misses).detect(past, present)
+
+        assert found.effect_low > 0.2
+        assert found.p_value < 1e-12
+        assert f"became {word}" in found.why
+        assert missed.effect < 0.03
+        assert missed.effect_low == 0.0
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+def test_one_sided_p_values_without_drift(alternative):
+    """The one-sided p is exp(-2 n_e D^2), at most 1, and keeps its level without drift."""
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(700):
+        past, present = counted(rng.normal(size=100), rng.normal(size=200))
+        result = KSDetector(alternative=alternative).detect(past, present)
+        found.append(result.p_value)
+        effective = 100 * 200 / 300
+        assert result.p_value == pytest.approx(math.exp(-2 * effective * result.statistic**2))
+
+    for alpha in (0.2, 0.05, 0.01):
+        assert 0.4 * alpha - 0.003 <= np.mean(np.array(found) <= alpha) <= most(alpha, 700)
+
+
+def test_wrong_alternative():
+    """An alternative that does not exist is refused, and the message names those that do."""
+    with pytest.raises(ConfigurationError, match=r"alternative='larger'.*\"less\""):
+        KSDetector(alternative="larger")
 
 
 @given(

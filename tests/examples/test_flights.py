@@ -12,6 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mlwatch.records import Table
+from mlwatch.stores import SQLiteStore
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "flights.py"
 DAYS = 12
 
@@ -39,11 +42,11 @@ def cycles(database: Path) -> int:
 
 def content(database: Path) -> dict[str, object]:
     """Return what may not depend on how often the run was interrupted."""
+    totals: Counter = Counter()
+    for pane in SQLiteStore(database, read_only=True).read(Table.panes):
+        for name, tally in pane.tallies.items():
+            totals.update({(pane.source, name, cell): count for cell, count in tally.items()})
     with closing(sqlite3.connect(database)) as connection:
-        totals: Counter = Counter()
-        for (tallies,) in connection.execute("SELECT tallies FROM panes"):
-            for name, tally in msgspec.json.decode(tallies).items():
-                totals.update({(name, cell): count for cell, count in tally.items()})
         ask = connection.execute
         return {
             "panes": totals,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +19,7 @@ from tests.service import (
     reference,
 )
 
-from mlwatch import Table
-from mlwatch.ingest import SPAN, pane_start
+from mlwatch import Profile, Reference, Table
 from mlwatch.ingest.join import Known, join, request_keys
 from mlwatch.records import Batch
 from mlwatch.stores import MemoryStore
@@ -73,8 +75,7 @@ def test_a_pane_is_the_minute_of_the_prediction():
         (row.time, row.span, row.tallies["rows"]["recorded"])
         for row in kept.store.read(Table.panes)
     ]
-    assert found == [(START, SPAN, 2), (START + MINUTE, SPAN, 1)]
-    assert pane_start(START + MINUTE * 1.99) == START + MINUTE
+    assert found == [(START, MINUTE, 2), (START + MINUTE, MINUTE, 1)]
 
 
 def test_the_outcome_may_come_before_its_prediction():
@@ -295,3 +296,31 @@ def test_the_same_traffic_in_any_stretches_gives_the_same_panes():
     for at in range(0, len(events), 7):
         parts.join(*events[at : at + 7])
     assert parts.panes == whole.panes
+
+
+def test_panes_hold_what_their_rows_count():
+    """Each pane has the counts and code sums of its own rows, whatever order they come in."""
+    rng = np.random.default_rng(0)
+    data = {
+        "x": rng.normal(size=500),
+        "y": rng.integers(0, 9, 500),
+        "c": rng.choice(["a", "b"], 500),
+    }
+    fitted = Reference.fit(data)
+    odd = [None, math.nan, math.inf, -math.inf, "text", 0.5]
+    rows = [
+        {"x": odd[n % 6] if n % 4 else float(n), "y": n % 11, "c": "abz"[n % 3]} for n in range(90)
+    ]
+    minutes = [n * 7 % 4 for n in range(90)]
+    events = [
+        prediction(str(n), at=START + minutes[n] * MINUTE, features=row)
+        for n, row in enumerate(rows)
+    ]
+    joined = join(events, Known(), lambda version: fitted, {})
+
+    assert len(joined.panes) == 4
+    for (_, _, start), tallies in joined.panes.items():
+        own = [row for row, m in zip(rows, minutes, strict=True) if START + m * MINUTE == start]
+        wanted = fitted.count({name: [row[name] for row in own] for name in data})
+        assert {name: tallies[name] for name in wanted.to_tallies()} == wanted.to_tallies()
+        assert Profile.from_tallies(fitted.profile.grids, tallies, len(own)) == wanted

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from tests.profile.columns import MIXED, NUMBERS
 
+from mlwatch.detectors import KSDetector
 from mlwatch.errors import GridMismatchError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid, fit_grid
 
@@ -153,3 +155,29 @@ def test_monotone_transforms_change_no_count(values):
     )
 
     assert plain.to_tally() == doubled.to_tally()
+
+
+def test_traffic_is_cast_to_the_dtype_of_the_reference():
+    """Values rounded to a tenth, float32 in the reference and float64 in traffic, show no drift."""
+    rng = np.random.default_rng(0)
+    past, seen = (np.round(rng.normal(size=n), 1) for n in (20_000, 5000))
+    grid = NumericGrid.fit(past.astype(np.float32))
+    current = Distribution.count("x", grid, seen)
+
+    assert current == Distribution.count("x", grid, seen.astype(np.float32))
+    assert current.counts[::2].sum() <= 5  # all but new extremes fall on points
+    raw = ks_2samp(past.astype(np.float32).astype(np.float64), seen).statistic
+    found = KSDetector().detect(Distribution("x", grid, grid.mass), current)
+    assert found.statistic < 0.02
+    assert raw > 0.03
+
+
+@pytest.mark.parametrize("k", [10, 16])
+def test_coarse_cells_are_merged_cells(k):
+    """Each coarse cell is the sum of the neighbouring cells it joins, about 1/k of the rows."""
+    grid = NumericGrid.fit(np.random.default_rng(0).normal(size=10_000))
+    found = Distribution("x", grid, grid.mass)
+    cuts = np.flatnonzero(np.diff(grid.coarse(k))) + 1
+
+    assert found.cells(k).tolist() == [int(part.sum()) for part in np.split(found.counts, cuts)]
+    assert np.abs(found.cells(k) - 10_000 / k).max() < 80

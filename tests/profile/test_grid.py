@@ -20,6 +20,26 @@ from mlwatch.profile.values import MISSING, NAN, NEGATIVE_INFINITY, POSITIVE_INF
 
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40)
 INTEGERS = st.lists(st.integers(-(2**62), 2**62) | st.integers(-4, 4), min_size=1, max_size=40)
+SIZES = st.lists(
+    st.floats() | st.integers(-3, 3) | st.sampled_from([-0.0, 5e-324, 2.0**53, 2.0**63, 3.4e38]),
+    max_size=30,
+)
+WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3) | st.just(2**53 + 1)
+MOMENTS = st.datetimes() | st.just("NaT")
+
+
+def array(values: list, dtype: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.array(values, np.float64).astype(dtype)
+
+
+COLUMNS = (
+    st.builds(array, SIZES, st.sampled_from(["float64", "float32", "float16"]))
+    | st.builds(np.array, st.lists(WHOLE, max_size=30), st.just(np.int64))
+    | st.builds(np.array, st.lists(st.integers(0, 2**64 - 1), max_size=30), st.just(np.uint64))
+    | st.builds(np.array, st.lists(st.integers(-3, 3), max_size=30), st.just(np.int8))
+    | st.builds(np.array, st.lists(st.booleans(), max_size=30), st.just(np.bool_))
+)
 
 
 def same_cells(grid: NumericGrid, values: np.ndarray) -> None:
@@ -97,6 +117,32 @@ class TestNumericCells:
 
         assert grid.points.dtype == np.float64
         assert grid.locate([1, 2**63, 2**64 - 1, 2]).tolist() == [1, 3, 5, 2]
+
+    @given(COLUMNS, COLUMNS)
+    def test_one_search_finds_the_cells_of_each_value(self, reference, current):
+        """A whole array has the cells that its values have one by one, of any dtype and size."""
+        grid = NumericGrid.fit(reference)
+
+        for values in (current, reference, np.concatenate([reference, current]), current[:0]):
+            assert grid.locate(values).tolist() == grid.locate_each(values).tolist()
+        assert grid.locate(current.tolist()).tolist() == grid.locate_each(current.tolist()).tolist()
+
+    @given(st.lists(MOMENTS, max_size=20), st.lists(MOMENTS, max_size=20))
+    def test_one_search_finds_the_cells_of_each_time(self, reference, current):
+        """An array of times, NaT among them, has the cells that its values have one by one."""
+        past, seen = (np.array(side, "datetime64[us]") for side in (reference, current))
+        grid = NumericGrid.fit(past, time=True)
+
+        assert grid.locate(seen).tolist() == grid.locate_each(seen).tolist()
+        assert grid.locate(seen).tolist() == grid.locate(list(seen)).tolist()
+
+    def test_the_largest_integer_has_no_edge_after_it(self):
+        """The cells of the edges' search are right up to the largest and smallest integers."""
+        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+        grid = NumericGrid.fit([least, 0, most - 1, most])
+
+        same_cells(grid, np.array([least, least + 1, 0, most - 2, most - 1, most]))
+        assert grid.locate([least, most]).tolist() == [1, grid.size - 2]
 
     def test_fractions_fall_between_integers(self):
         """A fraction in an integer column is neither of the integers beside it."""
@@ -225,6 +271,13 @@ class TestCategoricalGrid:
         )
         assert grid.locate(["1", np.str_("1")]).tolist() == [text] * 2
 
+    @given(st.lists(st.sampled_from(["a", "1", "new", 1, 0, True, None]), max_size=20))
+    def test_plain_values_have_the_cells_of_any_others(self, values):
+        """Texts, integers and None are located alike with and without a float beside them."""
+        grid = CategoricalGrid.fit(["a"] * 20 + ["1"] * 20 + [1] * 20)
+
+        assert grid.locate(values).tolist() == grid.locate([*values, 0.5])[:-1].tolist()
+
     def test_infinities_are_categories(self):
         """Infinities among categories are unseen values, not part of the most frequent category."""
         grid = CategoricalGrid.fit(["a"] * 20 + ["b"] * 30)
@@ -240,6 +293,35 @@ class TestCategoricalGrid:
         assert grid.mass.sum() == 2000
         assert grid.mass[-1] > 0
         assert all(values.count(name) >= 10 for name in grid.categories)
+
+    @pytest.mark.parametrize("min_count", [1, 3, 10])
+    def test_expected_rows_outside_are_those_of_fresh_traffic(self, min_count):
+        """Good and Turing's figure is the share of fresh rows outside, and its variance holds."""
+        rng = np.random.default_rng(min_count)
+        p = np.append(np.full(30, 1 / 30) * 0.997, np.full(60, 0.003 / 60))
+        truth, expected, variance = [], [], []
+        for _ in range(400):
+            values = rng.choice(90, 4000, p=p).tolist()
+            grid = CategoricalGrid.fit(values, min_count=min_count)
+            assert grid.mass.sum() == 4000
+            kept = p[list(grid.categories)].sum()
+            truth.append(4000 * (1 - kept))
+            expected.append(grid.outside[0])
+            variance.append(grid.outside[1])
+        errors = np.subtract(expected, truth)
+
+        assert abs(errors.mean()) <= 3 * errors.std() / 20
+        assert np.mean(variance) == pytest.approx(np.var(errors), rel=0.25)
+
+    def test_expected_rows_outside(self):
+        """They are the rows of categories seen at most `min_count` times, and those of cut ones."""
+        seen = {"often": 5000, "eleven": 11, "ten": 10, "nine": 9, "one": 1}
+        values = [name for name, count in seen.items() for _ in range(count)]
+
+        assert CategoricalGrid.fit(values).outside == (20, 20 + 110)
+        assert CategoricalGrid.fit(values, min_count=1).outside == (1, 1)
+        assert CategoricalGrid.fit(values, vocabulary=1).outside == (31, 31)
+        assert CategoricalGrid.fit([*values, *"abcdefghijkl" * 9]).outside is None
 
     def test_vocabulary_is_bounded(self):
         """No more than a thousand categories are kept; the rest shares the last cell."""
@@ -346,6 +428,7 @@ class TestKinds:
             np.array([0.1, 3e38], np.float32),
             np.array(["2024-01-01"], "datetime64[us]"),
             ["a", "é", "1"] * 10,
+            [*["a", "b"] * 1000, "rare", *["ten"] * 10],
             [True, False, "x", 0.1] * 10,
         ],
         ids=repr,

@@ -17,8 +17,17 @@ from hypothesis import strategies as st
 from tests.stores.rows import NOON, prediction
 
 from mlwatch.errors import DataError, StoreError
-from mlwatch.records import Pane, Prediction
-from mlwatch.stores._encoding import decode, encode, from_plain, time_text, to_plain
+from mlwatch.records import Pane, Prediction, pack
+from mlwatch.stores._encoding import (
+    JSONTally,
+    decode,
+    encode,
+    from_plain,
+    tallies_from_json,
+    time_text,
+    to_json,
+    to_plain,
+)
 from mlwatch.stores._sqlite_schema import LAYOUTS
 from mlwatch.testing._store_samples import VALUES, one_of_each
 
@@ -201,3 +210,31 @@ def test_another_zone_is_the_same_moment():
     """Times of other zones are kept as UTC."""
     east = timezone(timedelta(hours=5, minutes=45))
     assert time_text(NOON.astimezone(east)) == "2013-03-01T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("count", "width"),
+    [
+        (127, "i1"),
+        (-128, "i1"),
+        (128, "i2"),
+        (-129, "i2"),
+        (-(2**15), "i2"),
+        (2**15, "i4"),
+        (-(2**31), "i4"),
+        (2**31, "i8"),
+    ],
+)
+def test_many_cells_take_as_few_bytes_as_hold_them(count, width):
+    """An array of cells is kept in the smallest integers that hold it, and comes back equal."""
+    counts = {str(cell): cell + 1 for cell in range(60)} | {"59": count, "nan": 2}
+    encoded = json.loads(to_json({"x": pack(counts), "y": {"1": 2}}))
+    assert (encoded["x"][0], encoded["x"][2]) == (width, {"nan": 2})
+    typed = msgspec.convert(encoded, dict[str, JSONTally])
+    assert tallies_from_json(typed) == {"x": counts, "y": {"1": 2}}
+
+
+def test_nothing_else_becomes_json():
+    """What is not in the encoding is refused and not guessed at."""
+    with pytest.raises(NotImplementedError, match="object is not in the encoding"):
+        to_json({"x": object()})

@@ -223,6 +223,41 @@ def test_a_prune_that_was_killed_does_no_harm(path, store):
     assert store.prune(before) == 0
 
 
+def test_a_prune_that_was_killed_after_adding_panes_up_does_no_harm(path, store):
+    """A kill between adding the lines of a pane up and saying so changes no sum, and is made up."""
+    gone, kept = pane(1), replace(pane(1), time=NOON + DAY / 24)
+    for number in range(20):
+        store.write(Batch(str(number), {Table.panes: [gone, kept]}))
+    store.write(Batch("back", {Table.panes: [pane(-20)]}))
+    commits = (path / "commits.jsonl").read_bytes()
+    assert store.prune({}) == 0
+    (line,) = lines(path / "panes_20130301.jsonl")
+    assert line["tallies"] == {"n": {"n": 20}}
+    (path / "commits.jsonl").write_bytes(commits)
+    for handle in (store, JSONLStore(path)):
+        assert [row.tallies for row in handle.read(Table.panes)] == [{"n": {"n": 20}}]
+    store.write(Batch("more", {Table.panes: [kept, kept]}))
+    store.write(Batch("19", {Table.panes: [kept]}))
+    JSONLStore(path).prune({})
+    assert len(lines(path / "panes_20130301.jsonl")) == 1
+    for handle in (store, JSONLStore(path)):
+        assert [row.tallies for row in handle.read(Table.panes)] == [{"n": {"n": 22}}]
+
+
+def test_a_garbled_pane_is_an_error(path, store):
+    """A line whose counts somebody changed into nonsense is a StoreError that shows the line."""
+    store.write(Batch("1", {Table.panes: [pane(1)]}))
+    file = path / "panes_20130301.jsonl"
+    text = file.read_text()
+    for counts in ('{"n":"x"}', '["i9","AA==",{}]', '["i1","?",{}]', "17"):
+        file.write_text(text.replace('{"n":1}', counts))
+        (path / "commits.jsonl").write_text(
+            (path / "commits.jsonl").read_text().replace(str(len(text)), "99999")
+        )
+        with pytest.raises(StoreError, match="a line is no pane"):
+            list(JSONLStore(path).read(Table.panes))
+
+
 def test_prune_removes_files_of_whole_days_and_leaves_the_others(path, store):
     """Pruning removes the files of whole days, rewrites one day, and touches no other file."""
     days = [NOON + number * DAY for number in range(4)]

@@ -317,7 +317,18 @@ def test_a_damaged_row_is_an_error(path, store, keep):
         list(keep(SQLiteStore(path)).read(Table.metrics))
 
 
-@pytest.mark.parametrize("cell", ["{", "5", '{"rows": 1}', '{"rows": {"n": "x"}}', None])
+GARBLED = [
+    "{",
+    "5",
+    '{"rows": 1}',
+    '{"rows": {"n": "x"}}',
+    '{"rows": ["i9", "AA==", {}]}',
+    '{"rows": ["i2", "AA==", {}]}',
+    None,
+]
+
+
+@pytest.mark.parametrize("cell", GARBLED)
 def test_a_garbled_pane_is_named_and_not_added_to(path, store, cell):
     """Writing to a pane of which nobody can tell the counts is a StoreError that names the row."""
     add = pane(1)

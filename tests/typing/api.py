@@ -13,6 +13,7 @@ from typing import Any, assert_type
 
 import mlwatch
 from mlwatch import (
+    AlarmBudget,
     Alert,
     AlertPolicy,
     Batch,
@@ -24,6 +25,8 @@ from mlwatch import (
     DriftPolicy,
     DriftResult,
     Fault,
+    JointDetector,
+    Memory,
     Metric,
     MetricStore,
     Monitor,
@@ -43,12 +46,36 @@ from mlwatch import (
 from mlwatch.alerting import Drifted, Finding, MonitoringFault, Rule
 from mlwatch.collectors import (
     DriftCollector,
+    DriftScoreCollector,
+    ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
     TrafficCollector,
 )
-from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
+from mlwatch.detectors import (
+    ChiSquareDetector,
+    CorrelationDetector,
+    CramerVonMisesDetector,
+    DomainClassifierDetector,
+    GTestDetector,
+    HellingerDetector,
+    JSDetector,
+    KLDetector,
+    KSDetector,
+    MannWhitneyDetector,
+    MeanShiftDetector,
+    MissingDetector,
+    NoveltyDetector,
+    PerFeature,
+    PerKind,
+    PSIDetector,
+    TotalVariationDetector,
+    WassersteinDetector,
+    any_of,
+)
 from mlwatch.notifiers import LogNotifier
+from mlwatch.records import Pane
+from mlwatch.sequential.backtest import Backtest
 from mlwatch.stores import JSONLStore, MemoryStore, SQLiteStore
 from mlwatch.testing import (
     ManualClock,
@@ -57,6 +84,7 @@ from mlwatch.testing import (
     ScriptedDetector,
     check_collector,
     check_detector,
+    check_joint_detector,
     check_notifier,
     check_store,
 )
@@ -79,6 +107,20 @@ class OwnCollector:
         yield Metric("own", float(window.tally("own").get("all", 0)), labels={"a": "b"})
 
 
+class OwnMemory:
+    """A collector that remembers, and keeps panes of its own."""
+
+    name = "memory"
+
+    def collect(self, window: Window) -> Iterator[Metric | Memory]:
+        assert_type(window.memory, Mapping[str, Any])
+        assert_type(window.kept(window.since, window.until), Iterable[Pane])
+        seen = int(window.memory.get("seen", 0)) + 1
+        yield Metric("seen", float(seen))
+        pane = Pane(model="", time=NOW, span=timedelta(hours=1), tallies={"own": {"seen": 1}})
+        yield Memory({"seen": seen}, [pane]) if seen > 1 else Memory({"seen": seen})
+
+
 class OwnDetector:
     """A detector whose name is a property."""
 
@@ -90,6 +132,14 @@ class OwnDetector:
         if not current.n:
             return None
         return DriftResult("x", self.name, 0.1, 0.1, 0.0, None, current.n, reference.n)
+
+
+class OwnJointDetector:
+    name = "mine"
+    joint = True
+
+    def detect(self, reference: Profile, current: Profile) -> DriftResult | None:
+        return CorrelationDetector().detect(reference, current)
 
 
 class OwnNotifier:
@@ -157,19 +207,49 @@ def judge(metrics: Sequence[Metric]) -> Iterable[Finding]:
 
 COLLECTORS: list[Collector] = [
     OwnCollector(),
+    OwnMemory(),
     ScriptedCollector(),
     TrafficCollector(),
     PredictionsCollector(),
     PerformanceCollector(),
-    DriftCollector([OwnDetector(), detect]),
+    DriftCollector([OwnDetector(), detect, CorrelationDetector()]),
+    DriftScoreCollector([KSDetector(), detect]),
+    ErrorRateCollector(DriftPolicy(independent_labels=True)),
 ]
 DETECTORS: list[DriftDetector] = [
     OwnDetector(),
     ScriptedDetector({"x": True}),
     KSDetector(),
-    ChiSquareDetector(),
-    KLDetector(),
+    CramerVonMisesDetector(),
+    MannWhitneyDetector(),
+    ChiSquareDetector(pool=20),
+    GTestDetector(),
+    KLDetector(cells=5),
+    JSDetector(),
+    PSIDetector(),
+    HellingerDetector(),
+    TotalVariationDetector(),
+    WassersteinDetector(),
+    MeanShiftDetector(of="std"),
+    MissingDetector(),
+    NoveltyDetector(),
+    PerKind(numeric=KSDetector(alternative="less"), categorical=detect),
+    PerFeature({"x": detect}, default=any_of(PSIDetector(), detect)),
 ]
+BUDGET = AlarmBudget(alarms=1, per="month", drift=0.6, performance=0.2, quality=0.2)
+POLICIES = [
+    DriftPolicy(),
+    DriftPolicy(
+        budget=BUDGET,
+        margin=None,
+        windows=(timedelta(hours=24), timedelta(days=7)),
+        assume_iid=True,
+        independent_labels=True,
+        min_rows=100,
+        min_visible=0.1,
+    ),
+]
+JOINT: list[JointDetector] = [OwnJointDetector(), CorrelationDetector()]
 NOTIFIERS: list[Notifier] = [OwnNotifier("a"), RecordingNotifier(), LogNotifier()]
 STORES: list[MetricStore] = [
     OwnStore(),
@@ -231,6 +311,22 @@ def record(monitor: Monitor) -> None:
     monitor.record_outcomes(ids, [1])
 
 
+def usual(monitor: Monitor) -> None:
+    """Look back on what is usual, begin anew, leave days out."""
+    found = monitor.backtest()
+    assert_type(found, Backtest)
+    assert_type(found.days, int)
+    assert_type(found.alarms, int)
+    assert_type(found.allowed, float)
+    assert_type(found.raised, Mapping[str, int])
+    assert_type(str(monitor.backtest(BUDGET, model_version="2")), str)
+    assert_type(BUDGET.weekly, float)
+    monitor.rebaseline()
+    monitor.rebaseline(model_version="2")
+    monitor.mark_bad(NOW, NOW + timedelta(days=1))
+    monitor.mark_bad(since=NOW, until=NOW + timedelta(days=1), model_version="2")
+
+
 async def observe(monitor: Monitor) -> None:
     """Observe in a coroutine."""
     async with monitor.observe({"x": 1.0}) as seen:
@@ -276,6 +372,9 @@ def look(monitor: Monitor, reference: Reference) -> None:
     assert_type(profile.distribution("x"), Distribution)
     monitor.record_profile(profile, NOW, NOW + timedelta(hours=1), source="spark")
     assert_type(Reference.fit({"x": [1.0]}, task="binary", meta={"run": 1}), Reference)
+    assert_type(Reference.fit({"x": [1.0]}, timestamps=[NOW]), Reference)
+    of_rows = DomainClassifierDetector().detect({"x": [1.0]}, {"x": [1.0]})
+    assert_type(of_rows, DriftResult)
     reference.save("reference.json")
     assert_type(Reference.load("reference.json", features=["x"]), Reference)
     assert_type(reference.features, tuple[str, ...])
@@ -285,6 +384,7 @@ def check() -> None:
     """Check parts of one's own."""
     check_collector(OwnCollector())
     check_detector(OwnDetector())
+    check_joint_detector(OwnJointDetector())
     check_notifier(lambda: OwnNotifier("a"), failing=lambda: OwnNotifier("b"))
     check_store(OwnStore)
     assert_type(RecordingNotifier().alerts, list[Alert])

@@ -93,7 +93,7 @@ class AlertManager:
                 known[finding.fingerprint] = (current, now)
         for name, (alert, judged) in known.items():
             if alert.state == "firing" and now - judged >= self.policy.stale_after:
-                why = f"not measured since {judged:%Y-%m-%d %H:%M} UTC"
+                why = f"not measured since {judged:%Y-%m-%d %H:%M} UTC: how it stands is not known"
                 gone = replace(alert, state="resolved", time=now, why=why)
                 known[name] = (gone, judged)
                 changed.append(gone)

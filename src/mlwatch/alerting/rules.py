@@ -13,6 +13,11 @@ from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Severity, join_key
 
 _JUDGED = {"drifted", "stable"}
+_SUBJECTS = {
+    "drift": "a feature",
+    "prediction_drift": "the prediction",
+    "concept_drift": "the error rate",
+}
 _ENDS = {"value": "value", "lower": "low", "upper": "high"}
 
 
@@ -148,48 +153,40 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """Fire while a feature, or the predictions, are judged to have drifted.
+    """Fire while a feature, the predictions or the error rate are judged to have drifted.
 
     Args:
-        clear: Resolve only once the lower bound of the effect is at most this share of traffic;
-            in between an alert stays as it is, so that it does not come and go.
         severity: "info", "warning" or "critical".
     """
 
-    clear: float = 0.05
     severity: str = Severity.WARNING
     name: str = "drift"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.clear < 1:
-            raise ConfigurationError(
-                f"Drifted(clear={self.clear!r}): must be a share from 0 up to 1"
-            )
         _check_severity("Drifted(", self.severity)
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
         """Return a finding for each feature that was judged."""
         for metric in metrics:
-            drifted = metric.verdict == "drifted"
-            settled = metric.verdict == "stable" and (metric.low or 0.0) <= self.clear
-            if metric.name in {"drift", "prediction_drift"} and metric.verdict in _JUDGED:
-                subject = metric.labels.get("feature", "the prediction")
+            if metric.name in _SUBJECTS and metric.verdict in _JUDGED:
+                drifted = metric.verdict == "drifted"
+                subject = metric.labels.get("feature") or _SUBJECTS[metric.name]
                 state = "has drifted" if drifted else "no longer drifts"
                 yield Finding(
                     self.name,
                     Severity(self.severity),
-                    drifted if drifted or settled else None,
+                    drifted,
                     title=f"{subject} {state} ({metric.labels.get('detector', '')})",
-                    why=metric.why or self._settled(metric),
+                    why=metric.why or _moved(metric),
                     metric=metric,
                 )
 
-    def _settled(self, metric: Metric) -> str:
-        low, moved = metric.low or 0.0, metric.value or 0.0
-        return (
-            f"at least {low:.3f} of the traffic differs from the reference (measured {moved:.3f}); "
-            f"an alert resolves at {self.clear:g}"
-        )
+
+def _moved(metric: Metric) -> str:
+    low, moved = metric.low or 0.0, metric.value or 0.0
+    if not low:
+        return f"no difference from the reference is certain (measured {moved:.3f})"
+    return f"at least {low:.3f} of the traffic differs from the reference (measured {moved:.3f})"
 
 
 @dataclass(frozen=True, slots=True)

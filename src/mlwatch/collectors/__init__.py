@@ -1,8 +1,17 @@
 """Collectors: a window in, metrics out."""
 
 from mlwatch.collectors.drift import DriftCollector
+from mlwatch.collectors.drift_score import DriftScoreCollector
+from mlwatch.collectors.error_rate import ErrorRateCollector
 from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
-__all__ = ["DriftCollector", "PerformanceCollector", "PredictionsCollector", "TrafficCollector"]
+__all__ = [
+    "DriftCollector",
+    "DriftScoreCollector",
+    "ErrorRateCollector",
+    "PerformanceCollector",
+    "PredictionsCollector",
+    "TrafficCollector",
+]

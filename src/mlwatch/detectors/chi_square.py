@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch.detectors.evidence import comparable, evidence, total_variation
+from mlwatch.detectors.evidence import comparable, evidence
+from mlwatch.detectors.pooling import compare_pooled, require_pool
 from mlwatch.profile import CategoricalGrid, Distribution
 from mlwatch.records import DriftResult
-
-_RARE = 5.0
-"""Categories with a smaller expected count share one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +21,21 @@ class ChiSquareDetector:
     count of both samples; the choice does not look at either sample alone, so the p-value keeps
     its size. Unseen categories are one cell like any other. The effect is the total variation:
     the share of rows that changed category.
+
+    Args:
+        pool: Categories with a smaller expected count share one cell. Take 20 where p-values
+            below 1e-4 matter: at 5 they come a few times too often.
+        name: The name results go by.
+
+    Raises:
+        ConfigurationError: `pool` is no count from 1 up.
     """
 
+    pool: float = 5.0
     name: str = "chi_square"
+
+    def __post_init__(self) -> None:
+        require_pool("ChiSquareDetector", self.pool)
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return X2 as statistic and the total variation as effect; None for numbers.
@@ -37,28 +47,9 @@ class ChiSquareDetector:
             return None
         if not comparable(reference, current):
             return evidence(self.name, reference, current)
-        from scipy.special import chdtrc
-
-        r, c = reference.counts, current.counts
-        used = (r + c) > 0
-        r, c = pool_rare(r[used], c[used])
-        if len(r) == 1 < used.sum():
-            why = "not enough data: too few rows to tell one category from another"
-            return evidence(self.name, reference, current, why=why)
-        statistic = chi_square(r, c)
-        effect, effect_low = total_variation(c, r)
-        p_value = float(chdtrc(len(r) - 1, statistic)) if len(r) > 1 else None
-        caveats = [] if len(r) > 1 else ["all rows of both samples fall into one cell"]
-        return evidence(
-            self.name,
-            reference,
-            current,
-            statistic=statistic,
-            effect=effect,
-            effect_low=effect_low,
-            p_value=p_value,
-            why=f"{effect:.1%} of the rows changed category against the reference",
-            caveats=caveats,
+        cells = reference.counts, current.counts
+        return compare_pooled(
+            self.name, reference, current, cells=cells, pool=self.pool, measure=chi_square
         )
 
 
@@ -69,27 +60,4 @@ def chi_square(reference: NDArray[np.int64], current: NDArray[np.int64]) -> floa
     return float(
         ((current - n * pooled) ** 2 / (n * pooled)).sum()
         + ((reference - n_reference * pooled) ** 2 / (n_reference * pooled)).sum()
-    )
-
-
-def pool_rare(
-    reference: NDArray[np.int64], current: NDArray[np.int64], threshold: float = _RARE
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Put cells whose smaller expected count is below `threshold` into one, the last.
-
-    When that one is itself below the threshold, the next smallest cell joins it.
-    """
-    pooled = reference + current
-    n, n_reference = int(current.sum()), int(reference.sum())
-    expected = pooled * (min(n, n_reference) / (n + n_reference))
-    order = np.argsort(expected, kind="stable")
-    rare = int((expected < threshold).sum())
-    if rare and expected[order[:rare]].sum() < threshold:
-        rare += 1
-    if rare <= 1:
-        return reference, current
-    joined, kept = order[:rare], np.sort(order[rare:])
-    return (
-        np.append(reference[kept], reference[joined].sum()),
-        np.append(current[kept], current[joined].sum()),
     )

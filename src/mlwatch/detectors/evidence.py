@@ -94,7 +94,7 @@ def total_variation(
     """Return the share of rows that moved between cells, and a lower bound of it.
 
     Total variation, half of the sum of |p - q|. The bound is that of Weissman et al. (2003) for
-    each sample, each at half of `CONFIDENCE`.
+    each sample, each at half of `CONFIDENCE`; of two cells that of Clopper and Pearson (1934).
 
     Args:
         current: Counts by cell, shape (cells,).
@@ -102,6 +102,23 @@ def total_variation(
     """
     n, n_reference = int(current.sum()), int(reference.sum())
     moved = float(np.abs(current / n - reference / n_reference).sum() / 2)
+    if len(current) == 2:
+        tail = CONFIDENCE / 4
+        low, high = share_bounds(int(current[1]), n, tail)
+        low_reference, high_reference = share_bounds(int(reference[1]), n_reference, tail)
+        return moved, max(0.0, low - high_reference, low_reference - high)
     slack = len(current) * math.log(2) + math.log(2 / CONFIDENCE)
     width = sum(math.sqrt(slack / (2 * size)) for size in (n, n_reference))
     return moved, max(0.0, moved - width)
+
+
+def share_bounds(k: float, n: float, tail: float) -> tuple[float, float]:
+    """Return bounds of a share of k in n, each wrong with the chance `tail` at most.
+
+    The exact interval of Clopper and Pearson (1934).
+    """
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    return low, high

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from mlwatch.detectors.evidence import comparable, dkw_halfwidth, evidence
+from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Distribution, NumericGrid
 from mlwatch.records import DriftResult
 
 _INT64_MAX = 2**63 - 1
+
+Alternative = Literal["two-sided", "greater", "less"]
+
+_WORDS = {
+    "two-sided": "differs by {:.3f} from the reference",
+    "greater": "is {:.3f} larger than in the reference: values became smaller",
+    "less": "is {:.3f} smaller than in the reference: values became larger",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +34,29 @@ class KSDetector:
     take part, missing values do not.
 
     The p-value is that of the limit distribution (Kolmogorov, 1933; Smirnov, 1948) at the
-    effective size n N / (n + N); it is conservative where values repeat.
+    effective size n_e = n N / (n + N), one-sided exp(-2 n_e D^2); it is conservative where values
+    repeat.
+
+    Args:
+        alternative: "greater" looks only for values up to which the window holds a larger share
+            of rows than the reference, so for values that became smaller; "less" only for values
+            that became larger. These are the words of `scipy.stats.ks_2samp(current, reference)`,
+            which speak of the distribution functions.
+        name: The name results go by.
+
+    Raises:
+        ConfigurationError: There is no such alternative.
     """
 
+    alternative: Alternative = "two-sided"
     name: str = "ks"
+
+    def __post_init__(self) -> None:
+        if self.alternative not in get_args(Alternative):
+            raise ConfigurationError(
+                f"KSDetector(alternative={self.alternative!r}): must be "
+                '"two-sided", "greater" or "less"'
+            )
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return D as statistic and effect; None for a categorical feature.
@@ -38,11 +68,7 @@ class KSDetector:
             return None
         if not comparable(reference, current):
             return evidence(self.name, reference, current)
-        from scipy.special import kolmogorov
-
-        low, high = bracket(reference, current)
-        n, n_reference = current.n, reference.n
-        effective = n * n_reference / (n + n_reference)
+        low, high = bracket(reference, current, self.alternative)
         thinned = f"D lies between {low:.4f} and {high:.4f}: the grid has gaps with reference rows"
         return evidence(
             self.name,
@@ -50,14 +76,30 @@ class KSDetector:
             current,
             statistic=low,
             effect=low,
-            effect_low=max(0.0, low - dkw_halfwidth(n, n_reference)),
-            p_value=float(kolmogorov(np.sqrt(effective) * low)),
-            why=f"the share of rows up to some value differs by {low:.3f} from the reference",
+            effect_low=max(0.0, low - dkw_halfwidth(current.n, reference.n)),
+            p_value=self._p_value(low, current.n, reference.n),
+            why=f"the share of rows up to some value {_WORDS[self.alternative].format(low)}",
             caveats=[thinned] if high > low else [],
         )
 
+    def _p_value(self, distance: float, n: int, n_reference: int) -> float:
+        effective = n * n_reference / (n + n_reference)
+        if self.alternative != "two-sided":
+            return math.exp(-2 * effective * distance**2)
+        from scipy.special import kolmogorov
 
-def bracket(reference: Distribution, current: Distribution) -> tuple[float, float]:
+        return float(kolmogorov(math.sqrt(effective) * distance))
+
+
+def distance(reference: Distribution, current: Distribution) -> tuple[float, float]:
+    """Return D and a lower bound of it, for detectors whose own figure is no share of traffic."""
+    low, _ = bracket(reference, current)
+    return low, max(0.0, low - dkw_halfwidth(current.n, reference.n))
+
+
+def bracket(
+    reference: Distribution, current: Distribution, alternative: Alternative = "two-sided"
+) -> tuple[float, float]:
     """Return the smallest and the largest D that the counts allow; equal where it is exact.
 
     Both ends of every interval on which the reference is constant are edges of cells, so D is a
@@ -70,12 +112,13 @@ def bracket(reference: Distribution, current: Distribution) -> tuple[float, floa
     if scale >= _INT64_MAX:
         r, c = r.astype(object), c.astype(object)
     above_r, above_c = np.cumsum(r), np.cumsum(c)
-    low = int(np.abs(above_c * n_reference - above_r * n).max())
+    edges = above_c * n_reference - above_r * n
     gaps = np.arange(len(r)) % 2 == 1  # the infinities in front shift the gaps to odd places
     mixed = gaps & (r > 0) & (c > 0)
-    high = low
-    if mixed.any():
-        current_first = np.abs(above_c * n_reference - (above_r - r) * n)[mixed].max()
-        reference_first = np.abs((above_c - c) * n_reference - above_r * n)[mixed].max()
-        high = max(low, int(current_first), int(reference_first))
-    return low / scale, high / scale
+    current_first = (edges + r * n)[mixed]
+    reference_first = (edges - c * n_reference)[mixed]
+    above = int(edges.max()), int(max(current_first, default=0))
+    below = int(-edges.min()), int(-min(reference_first, default=0))
+    chosen = {"greater": [above], "less": [below], "two-sided": [above, below]}[alternative]
+    low = max(side[0] for side in chosen)
+    return low / scale, max(low, *(side[1] for side in chosen)) / scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class MissingDetector:
     """
 
     name: str = "missing"
+    group: ClassVar[str] = "absent"
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return the difference of the shares as statistic and effect.

@@ -1,6 +1,6 @@
 """Ingest: the spool into rows and panes of the store, exactly once."""
 
-from mlwatch.ingest.join import SPAN, FindReference, Tally, pane_start
+from mlwatch.ingest.join import FindReference, Tally
 from mlwatch.ingest.loop import Ingest
 
-__all__ = ["SPAN", "FindReference", "Ingest", "Tally", "pane_start"]
+__all__ = ["FindReference", "Ingest", "Tally"]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import index
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlwatch import latency
 from mlwatch._guard import attempt
-from mlwatch.profile import PREFIX
-from mlwatch.profile.values import APART
+from mlwatch.profile import CODES, PREFIX, RankCodes
+from mlwatch.profile.codes import coded, encode
+from mlwatch.profile.values import APART, WRONG_KIND
 from mlwatch.records import (
     Fault,
     Outcome,
@@ -27,16 +31,13 @@ from mlwatch.records import (
 )
 from mlwatch.reference import Reference
 from mlwatch.scoring import Label, Score, Scoring
-
-SPAN = timedelta(minutes=1)
-"""The length of a pane as it is counted."""
+from mlwatch.spans import MINUTE, floor
 
 FindReference = Callable[[str], Reference | None]
 """The reference of a model version, if there is one."""
 
 Tally = Callable[[Sequence[Prediction]], Mapping[str, int]]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT = str | None
 _PREDICTION = (str, str, str, str, datetime, dict, object, object, float | None, _TEXT, _TEXT)
 _OUTCOME = (str, str, str, datetime, object)
@@ -65,6 +66,7 @@ class Joined:
     dropped: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
     health: dict[str, Fault | None] = field(default_factory=dict)
+    arrivals: datetime | None = None
 
     def rows(self, model: str) -> dict[Table, Sequence[Record]]:
         """Return the rows of a batch."""
@@ -74,7 +76,7 @@ class Joined:
                 model_version=version,
                 reference=reference,
                 time=start,
-                span=SPAN,
+                span=MINUTE,
                 tallies=tallies,
             )
             for (version, reference, start), tallies in self.panes.items()
@@ -103,6 +105,8 @@ def join(
     known: Known,
     references: FindReference,
     tallies: Mapping[str, Tally],
+    *,
+    arrivals: datetime | None = None,
 ) -> Joined:
     """Join events with what is known.
 
@@ -112,8 +116,10 @@ def join(
         references: Gives the reference of a model version.
         tallies: Further counts of the predictions of a pane, by collector. One that raises
             counts nothing and is a fault.
+        arrivals: Count right and wrong labels at the time they arrive, too: at their own, but not
+            before this one, since whoever watches them in order has passed by there.
     """
-    joined = Joined()
+    joined = Joined(arrivals=arrivals)
     for event in events:
         if _is_prediction(event):
             _take_prediction(event, known, references, joined)
@@ -123,11 +129,6 @@ def join(
             joined.dropped["malformed"] += 1
     _count_predictions(joined, references, tallies)
     return joined
-
-
-def pane_start(time: datetime) -> datetime:
-    """Return the start of the pane that a moment falls into."""
-    return time - (time - _EPOCH) % SPAN
 
 
 def _is_prediction(event: Any) -> bool:
@@ -220,7 +221,13 @@ def _join_outcome(
     if target is None:
         joined.noted["unreadable_outcome"] += 1
         return
-    into = joined.panes.setdefault((version, pending.reference, pane_start(pending.time)), {})
+    into = joined.panes.setdefault((version, pending.reference, floor(pending.time, MINUTE)), {})
+    if joined.arrivals and pending.outcome is None and pending.label is not None:
+        # Only the first of each prediction: a correction comes too late there.
+        when = floor(max(outcome.time, joined.arrivals), MINUTE)
+        arrival = (version, pending.reference, when)
+        verdict = "right" if target == pending.label else "wrong"
+        add_tallies(joined.panes.setdefault(arrival, {}), {"arrived": {verdict: 1}})
     if pending.outcome is not None:
         joined.noted["outcome_repeated"] += 1
         add_tallies(into, _outcome_tallies(scoring, pending, pending.outcome), sign=-1)
@@ -243,7 +250,7 @@ def _count_predictions(
     for version, rows in by_version.items():
         reference = references(version)
         fingerprint = "" if reference is None else reference.fingerprint
-        keys = [(version, fingerprint, pane_start(row.time)) for row in rows]
+        keys = [(version, fingerprint, floor(row.time, MINUTE)) for row in rows]
         if reference is not None:
             _count_features(rows, keys, reference, joined)
         groups: dict[PaneKey, list[Prediction]] = {}
@@ -282,13 +289,40 @@ def _counted(tally: Tally, rows: Sequence[Prediction]) -> dict[str, int]:
 def _count_features(
     rows: Sequence[Prediction], keys: Sequence[PaneKey], reference: Reference, joined: Joined
 ) -> None:
-    """Place each feature's values all at once, then add them to the panes one by one."""
-    for name, grid in reference.profile.grids.items():
-        cells = grid.locate([row.features.get(name) for row in rows])
-        for key, cell in zip(keys, cells.tolist(), strict=True):
-            tally = joined.panes.setdefault(key, {}).setdefault(PREFIX + name, {})
-            where = APART[cell] if cell < 0 else str(cell)
-            tally[where] = tally.get(where, 0) + 1
+    """Place each feature's values all at once, and count them by pane."""
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    panes = [joined.panes.setdefault(key, {}) for key in number]
+    pane_of = np.array([number[key] for key in keys], np.int64)
+    grids, cells = reference.profile.grids, {}
+    for name, grid in grids.items():
+        cells[name] = grid.locate([row.features.get(name) for row in rows])
+        tallies = _tallies_by_pane(cells[name], pane_of, grid.size)
+        for into, tally in zip(panes, tallies, strict=True):
+            into[PREFIX + name] = tally
+    features, codes = coded(grids), encode(grids, cells, len(rows))
+    order = np.argsort(pane_of, kind="stable")
+    ends = np.cumsum(np.bincount(pane_of))[:-1]
+    for into, part in zip(panes, np.split(codes[order], ends), strict=True):
+        add_tallies(into, {CODES: RankCodes.count(features, part).to_tally()})
+
+
+def _tallies_by_pane(
+    cells: NDArray[np.int64], pane_of: NDArray[np.int64], size: int
+) -> Iterator[dict[str, int]]:
+    """Give for each pane in turn how many values fell into each cell.
+
+    Args:
+        cells: What a grid's `locate` gave, shape (rows,).
+        pane_of: The number of each row's pane, shape (rows,).
+        size: The number of the grid's cells.
+    """
+    names = [*(APART[code] for code in sorted(APART)), *map(str, range(size))]
+    width = len(names)
+    found, counts = np.unique(pane_of * width + cells - WRONG_KIND, return_counts=True)
+    pane, cell = np.divmod(found, width)
+    ends = np.searchsorted(pane, np.arange(1, pane_of.max() + 1))
+    for places, numbers in zip(np.split(cell, ends), np.split(counts, ends), strict=True):
+        yield dict(zip(map(names.__getitem__, places.tolist()), numbers.tolist(), strict=True))
 
 
 def _row_tallies(rows: Sequence[Prediction]) -> Iterator[tuple[str, Mapping[str, int]]]:

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlwatch._guard import explain
@@ -14,9 +14,11 @@ from mlwatch.errors import ConflictError, SpoolError
 from mlwatch.ingest.join import FindReference, Joined, Known, Tally, join, request_keys
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Batch, Fault, Progress, State, Table, join_key
+from mlwatch.spans import HOUR, floor
 from mlwatch.spool import Frame, SegmentId, Spool
 
 _FRAMES_A_BATCH = 32
+_OPEN = timedelta(minutes=2)  # so long after its end an hour takes labels: before it is judged
 _TRIES = 100
 
 
@@ -36,6 +38,7 @@ class Ingest:
         references: Gives the reference of a model version.
         clock: Gives the time that progress is noted with.
         tallies: Further counts of the predictions of a pane, by collector.
+        arrivals: Count right and wrong labels at the time they arrive, too.
         health: How the parts fared that ran since `take_health` was last called.
     """
 
@@ -45,6 +48,7 @@ class Ingest:
     references: FindReference
     clock: Callable[[], datetime]
     tallies: Mapping[str, Tally] = field(default_factory=dict)
+    arrivals: bool = False
     health: dict[str, Fault | None] = field(default_factory=dict)
 
     def run(self) -> int:
@@ -128,7 +132,9 @@ class Ingest:
     def _batch(self, before: Progress, frames: Sequence[Frame]) -> tuple[Batch, Joined]:
         turn = self._turn()
         events = [event for frame in frames for event in frame.records]
-        joined = join(events, self._known(events), self.references, self.tallies)
+        known = self._known(events)
+        arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
+        joined = join(events, known, self.references, self.tallies, arrivals=arrivals)
         after = _account(before, frames, joined, self.clock())
         rows: dict[Table, Sequence[Any]] = {
             **joined.rows(self.model),

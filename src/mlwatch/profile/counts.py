@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 from mlwatch.errors import DataError, GridMismatchError
+from mlwatch.profile.codes import CODES, RankCodes, coded, encode
 from mlwatch.profile.distribution import Distribution, coerce_counts
 from mlwatch.profile.grid import Grid, NumericGrid
-from mlwatch.profile.values import APART, require_column
+from mlwatch.profile.values import APART, listed, require_column
 from mlwatch.records import Tallies, Tally
 
 PREFIX = "feature/"
@@ -27,10 +28,13 @@ class Profile:
     Args:
         rows: How many rows were counted.
         distributions: By feature name.
+        codes: Sums of the numeric features' rank codes, for their correlations. Counts made
+            elsewhere have none: then `codes.rows` is less than `rows`.
     """
 
     rows: int
     distributions: Mapping[str, Distribution]
+    codes: RankCodes = field(default_factory=RankCodes)
 
     @classmethod
     def count(cls, grids: Mapping[str, Grid], frame: Mapping[str, Any] | Any) -> Profile:
@@ -58,8 +62,9 @@ class Profile:
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns of unequal length: {lengths}")
         rows = next(iter(lengths.values()), 0)
-        found = {name: Distribution.count(name, grid, frame[name]) for name, grid in grids.items()}
-        return cls(rows, found)
+        cells = {name: grid.locate(listed(frame[name])) for name, grid in grids.items()}
+        found = {n: Distribution.from_cells(n, grid, cells[n]) for n, grid in grids.items()}
+        return cls(rows, found, RankCodes.count(coded(grids), encode(grids, cells, rows)))
 
     @classmethod
     def from_counts(
@@ -108,11 +113,16 @@ class Profile:
                 name: Distribution.from_tally(name, grid, tallies.get(PREFIX + name, {}))
                 for name, grid in grids.items()
             },
+            RankCodes.from_tally(coded(grids), tallies.get(CODES, {})),
         )
 
     def to_tallies(self) -> dict[str, Tally]:
         """Return the features' tallies as panes keep them."""
-        return {PREFIX + name: found.to_tally() for name, found in self.distributions.items()}
+        found: dict[str, Tally] = {
+            PREFIX + name: each.to_tally() for name, each in self.distributions.items()
+        }
+        codes = self.codes.to_tally()
+        return found | {CODES: codes} if codes else found
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -135,6 +145,7 @@ class Profile:
         return Profile(
             self.rows + other.rows,
             {name: mine + other.distributions[name] for name, mine in self.distributions.items()},
+            self.codes + other.codes,
         )
 
     def __sub__(self, other: Profile) -> Profile:
@@ -142,6 +153,7 @@ class Profile:
         return Profile(
             self.rows - other.rows,
             {name: mine - other.distributions[name] for name, mine in self.distributions.items()},
+            self.codes - other.codes,
         )
 
     def _require_same_features(self, other: Profile) -> None:
@@ -154,7 +166,8 @@ class Profile:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Profile):
             return NotImplemented
-        return self.rows == other.rows and dict(self.distributions) == dict(other.distributions)
+        same = self.rows == other.rows and self.codes == other.codes
+        return same and dict(self.distributions) == dict(other.distributions)
 
     __hash__ = None  # type: ignore[assignment]
 

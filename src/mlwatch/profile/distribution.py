@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlwatch.errors import GridMismatchError
 from mlwatch.profile.grid import Counts, Grid, NumericGrid
-from mlwatch.profile.values import APART, listed
+from mlwatch.profile.values import APART, WRONG_KIND, listed
 from mlwatch.records import Cells, Tally
 
 _LARGEST = float(np.finfo(np.float64).max)
@@ -52,10 +52,14 @@ class Distribution:
     @classmethod
     def count(cls, name: str, grid: Grid, values: Any) -> Distribution:
         """Count values, shape (n,), on `grid`."""
-        cells = grid.locate(listed(values))
-        counts = np.bincount(cells[cells >= 0], minlength=grid.size)
-        apart = {_FIELDS[APART[code]]: int((cells == code).sum()) for code in APART}
-        return cls(name, grid, counts, **apart)
+        return cls.from_cells(name, grid, grid.locate(listed(values)))
+
+    @classmethod
+    def from_cells(cls, name: str, grid: Grid, cells: NDArray[np.int64]) -> Distribution:
+        """Count what `grid.locate` gave, shape (n,)."""
+        counts = np.bincount(cells - WRONG_KIND, minlength=grid.size - WRONG_KIND)
+        apart = {_FIELDS[APART[code]]: int(counts[code - WRONG_KIND]) for code in APART}
+        return cls(name, grid, counts[-WRONG_KIND:], **apart)
 
     @classmethod
     def from_tally(cls, name: str, grid: Grid, tally: Tally) -> Distribution:

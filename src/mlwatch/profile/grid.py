@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -13,7 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlwatch.errors import DataError
-from mlwatch.profile.values import Values, as_points, category, kinds, listed, numbers
+from mlwatch.profile.values import (
+    EXACT,
+    MISSING,
+    Values,
+    as_array,
+    as_floats,
+    as_micros,
+    as_points,
+    category,
+    kinds,
+    listed,
+    numbers,
+    set_apart,
+)
 
 POINTS = 255
 """Most points of a numeric grid (equi-mass quantiles of the reference)."""
@@ -69,22 +83,52 @@ class NumericGrid:
         """The number of cells."""
         return 2 * len(self.points) + 1
 
-    @property
+    @cached_property
     def edges(self) -> NDArray[Any]:
         """Each point and the next number of the dtype after it, shape (2m,).
 
         The cell of x is `numpy.searchsorted(edges, x, side="right")`, or SQL's `width_bucket`.
+        After the largest integer of 64 bits there is none, and the last edge is left out.
         """
+        return edges_of(self.points)
+
+    @cached_property
+    def _float_edges(self) -> NDArray[np.float64] | None:
+        """The edges for floats among integer points; None where float64 cannot hold the points."""
         points = self.points
-        if points.dtype == np.int64:
-            after = points + (points < np.iinfo(np.int64).max)
-        else:
-            with np.errstate(over="ignore"):
-                after = np.nextafter(points, np.array(np.inf, points.dtype))
-        return np.column_stack([points, after]).ravel()
+        exact = ((points >= -EXACT) & (points <= EXACT)).all()
+        return edges_of(points.astype(np.float64)) if exact else None
 
     def locate(self, values: Values) -> Counts:
         """Return the cell of each value, or the negative code of the count it belongs to."""
+        array = as_array(values)
+        cells = None if array is None else self._search(array)
+        return self.locate_each(values) if cells is None else cells
+
+    def _search(self, array: NDArray[Any]) -> Counts | None:
+        """Locate a whole array by one search; None where its values must be placed one by one."""
+        kind, dtype = array.dtype.kind, self.points.dtype
+        if self.time != (kind == "M") or kind not in "iufbM":
+            return None
+        if kind == "M":
+            cells = np.searchsorted(self.edges, as_micros(array), side="right")
+            cells[np.isnat(array)] = MISSING
+            return cells
+        if kind == "f":
+            array = array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
+            edges = self._float_edges if dtype == np.int64 else self.edges
+            if edges is None:
+                return None
+            cells = np.searchsorted(edges, as_floats(array, edges.dtype), side="right")
+            return set_apart(cells, array)
+        if dtype != np.int64:
+            return np.searchsorted(self.edges, as_floats(array, dtype), side="right")
+        if array.dtype == np.uint64:
+            return None
+        return np.searchsorted(self.edges, array.astype(np.int64, copy=False), side="right")
+
+    def locate_each(self, values: Values) -> Counts:
+        """Return what `locate` does, for values of any mixture: slower, and what defines it."""
         found, codes = numbers(values, time=self.time)
         points = self.points
         found, held = as_points(found, points.dtype)
@@ -127,10 +171,14 @@ class CategoricalGrid:
         categories: The vocabulary, most frequent first: texts, numbers or booleans.
         mass: Reference rows in each cell, shape (k + 1,). The last counts rows of categories that
             were too rare for the vocabulary.
+        outside: How many of as many fresh rows are expected in the last cell, and the variance
+            of that estimate; None where `mass` was counted on other rows than those that chose
+            the vocabulary, so that its last cell says it.
     """
 
     categories: tuple[Hashable, ...]
     mass: Counts
+    outside: tuple[int, int] | None = None
 
     kind = "categorical"
 
@@ -145,15 +193,18 @@ class CategoricalGrid:
         counted on the other: counted on the rows it was chosen on, the pooled cell would be too
         small and every window would seem to hold too much of it.
         """
-        pairs = [category(value) for value in values]
-        categories, pooled = _vocabulary(pairs, min_count, vocabulary)
-        if pooled > _POOLED_SHARE * sum(code == 0 for _, code in pairs):
+        pairs = _as_categories(values)
+        counts = _seen(pairs)
+        categories = _vocabulary(counts, min_count, vocabulary)
+        outside: tuple[int, int] | None = _expected_outside(counts, categories, min_count)
+        seen = sum(counts.values())
+        if seen - sum(counts[name] for name in categories) > _POOLED_SHARE * seen:
             choosing, counted = halves(len(pairs))
-            categories, _ = _vocabulary([pairs[i] for i in choosing], min_count, vocabulary)
-            pairs = [pairs[i] for i in counted]
+            categories = _vocabulary(_seen([pairs[i] for i in choosing]), min_count, vocabulary)
+            pairs, outside = [pairs[i] for i in counted], None
         empty = cls(categories, np.zeros(len(categories) + 1, np.int64))
         cells = empty.locate([name for name, code in pairs if code == 0])
-        return cls(categories, np.bincount(cells, minlength=empty.size))
+        return cls(categories, np.bincount(cells, minlength=empty.size), outside)
 
     @property
     def size(self) -> int:
@@ -162,13 +213,15 @@ class CategoricalGrid:
 
     @cached_property
     def _index(self) -> dict[Hashable, int]:
-        return {name: index for index, name in enumerate(self.categories)}
+        cells: dict[Hashable, int] = {name: index for index, name in enumerate(self.categories)}
+        return cells | {None: MISSING}
 
     def locate(self, values: Values) -> Counts:
         """Return the cell of each value, or the negative code of the count it belongs to."""
         index, other = self._index, len(self.categories)
-        if isinstance(values, np.ndarray) and values.dtype.kind != "M":
-            values = values.tolist()
+        values = _as_objects(values)
+        if _are_plain(values):
+            return np.fromiter(map(index.get, values, repeat(other)), np.int64, len(values))
         pairs = map(category, values)
         return np.array([code or index.get(name, other) for name, code in pairs], dtype=np.int64)
 
@@ -193,6 +246,7 @@ class CategoricalGrid:
             "kind": self.kind,
             "categories": list(self.categories),
             "mass": self.mass.tolist(),
+            "outside": self.outside,
         }
 
 
@@ -232,7 +286,20 @@ def grid_from_plain(plain: Mapping[str, Any]) -> Grid:
     if plain["kind"] == "numeric":
         points = np.array(plain["points"], dtype=np.dtype(plain["dtype"]))
         return NumericGrid(points, mass, bool(plain["time"]))
-    return CategoricalGrid(tuple(plain["categories"]), mass)
+    given = plain["outside"]
+    outside = None if given is None else (int(given[0]), int(given[1]))
+    return CategoricalGrid(tuple(plain["categories"]), mass, outside)
+
+
+def edges_of(points: NDArray[Any]) -> NDArray[Any]:
+    """Return each point and the next number of its dtype; no edge after the largest integer."""
+    if points.dtype == np.int64:
+        after = points + (points < np.iinfo(np.int64).max)
+    else:
+        with np.errstate(over="ignore"):
+            after = np.nextafter(points, np.array(np.inf, points.dtype))
+    edges = np.column_stack([points, after]).ravel()
+    return edges[:-1] if len(points) and after[-1] == points[-1] else edges
 
 
 def halves(rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -241,17 +308,52 @@ def halves(rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return shuffled[: rows // 2], shuffled[rows // 2 :]
 
 
-def _vocabulary(
-    pairs: Sequence[tuple[Hashable, int]], min_count: int, most: int
-) -> tuple[tuple[Hashable, ...], int]:
-    """Return the categories that are frequent enough, and how many rows are of others."""
+def _as_objects(values: Values) -> Sequence[Any]:
+    if isinstance(values, np.ndarray):
+        return list(values) if values.dtype.kind == "M" else values.tolist()
+    return values
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Return True for values of which each but None is its own category."""
+    return set(map(type, values)) <= {str, bool, int, type(None)}
+
+
+def _as_categories(values: Values) -> list[tuple[Hashable, int]]:
+    values = _as_objects(values)
+    if _are_plain(values):
+        return [(value, 0 if value is not None else MISSING) for value in values]
+    return [category(value) for value in values]
+
+
+def _seen(pairs: Sequence[tuple[Hashable, int]]) -> dict[Hashable, int]:
     counts: dict[Hashable, int] = {}
     for name in (name for name, code in pairs if code == 0):
         counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _vocabulary(counts: Mapping[Hashable, int], min_count: int, most: int) -> tuple[Hashable, ...]:
+    """Return the categories that are frequent enough, most frequent first."""
     frequent = [name for name, count in counts.items() if count >= min_count]
     frequent.sort(key=lambda name: (-counts[name], str(name)))
-    chosen = tuple(frequent[:most])
-    return chosen, sum(counts.values()) - sum(counts[name] for name in chosen)
+    return tuple(frequent[:most])
+
+
+def _expected_outside(
+    counts: Mapping[Hashable, int], chosen: Collection[Hashable], min_count: int
+) -> tuple[int, int]:
+    """Return how many of as many fresh rows no chosen category will hold, and the variance of it.
+
+    Good and Turing (Good, 1953): a category seen j times holds (j + 1) f(j + 1) / f(j) of as many
+    fresh rows, where f(j) is how many were seen j times. For those seen fewer than m times this
+    adds up to the rows of those seen at most m times. Its error has the variance of that sum and
+    m (m + 1) f(m + 1) more; with m = 1 this is f(1) + 2 f(2) (Esty, 1983).
+    """
+    left_out = counts.keys() - set(chosen)
+    m = max(min_count, 1 + max((counts[name] for name in left_out), default=0))
+    rows = sum(count for count in counts.values() if count <= m)
+    return rows, rows + m * (m + 1) * sum(count == m + 1 for count in counts.values())
 
 
 def _digest(plain: Mapping[str, Any]) -> str:

@@ -32,7 +32,8 @@ Values = Sequence[Any] | NDArray[Any]
 _INFINITIES = {POSITIVE_INFINITY: "inf", NEGATIVE_INFINITY: "-inf"}
 _LARGEST = 1.7976931348623157e308
 _INT64 = np.iinfo(np.int64)
-_EXACT = 2**53
+EXACT = 2**53
+"""Integers up to this size are exact in float64."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,29 +73,66 @@ def numbers(values: Values, *, time: bool) -> tuple[NDArray[Any], NDArray[np.int
         where the number holds), shape (n,). The numbers are float64, float32 or int64; uint64, or
         objects, where integers would not be exact in any of these.
     """
-    array = values if isinstance(values, np.ndarray) else _plain_array(values)
+    array = as_array(values)
     if array is not None and time and array.dtype.kind == "M":
-        micros = array.astype("datetime64[us]").astype(np.int64)
-        return micros, np.where(np.isnat(array), MISSING, 0).astype(np.int64)
+        return as_micros(array), np.where(np.isnat(array), MISSING, 0).astype(np.int64)
     if array is not None and not time and array.dtype.kind in "iub":
         beyond = array.dtype == np.uint64 and array.size and array.max() > _INT64.max
         return array if beyond else array.astype(np.int64), np.zeros(len(array), np.int64)
     if array is not None and not time and array.dtype.kind == "f":
         array = array if array.dtype == np.float32 else array.astype(np.float64)
-        codes = np.select(
-            [np.isnan(array), np.isposinf(array), np.isneginf(array)],
-            [NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY],
-            0,
-        )
-        return np.where(codes == 0, array, array.dtype.type(0)), codes.astype(np.int64)
+        codes = set_apart(np.zeros(len(array), np.int64), array)
+        return np.where(codes == 0, array, array.dtype.type(0)), codes
     pairs = [_moment(value) if time else _number(value) for value in values]
     found = [pair[0] for pair in pairs]
     codes = np.array([pair[1] for pair in pairs], dtype=np.int64)
     integral = [number for number in found if isinstance(number, int)]
     if len(integral) == len(found):
         return np.array(found, dtype=np.int64), codes
-    exact = all(abs(number) <= _EXACT for number in integral)
+    exact = all(abs(number) <= EXACT for number in integral)
     return np.array(found, dtype=np.float64 if exact else object), codes
+
+
+def as_array(values: Values) -> NDArray[Any] | None:
+    """Return an array as it is, a list of only ints and bools or only floats as one, else None."""
+    if isinstance(values, np.ndarray):
+        return values
+    kinds = set(map(type, values))
+    if kinds and kinds <= {int, bool}:
+        try:
+            return np.array(values, dtype=np.int64)
+        except OverflowError:
+            return None
+    return np.array(values, dtype=np.float64) if kinds == {float} else None
+
+
+def as_micros(array: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Return times as microseconds since the epoch; what NaT becomes means nothing."""
+    return array.astype("datetime64[us]").astype(np.int64)
+
+
+def as_floats(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Cast numbers to float64 and from there to `dtype`; those it cannot hold become infinite."""
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64, copy=False).astype(dtype, copy=False)
+
+
+def set_apart(cells: NDArray[np.int64], array: NDArray[Any]) -> NDArray[np.int64]:
+    """Put in place of the cells of NaN and infinities the codes of their counts; return `cells`.
+
+    Args:
+        cells: The cell of each value, shape (n,); changed.
+        array: The values as floats, shape (n,).
+    """
+    finite = np.isfinite(array)
+    if not finite.all():
+        odd = np.flatnonzero(~finite)
+        values = array[odd]
+        infinities = np.where(values > 0, POSITIVE_INFINITY, NEGATIVE_INFINITY)
+        cells[odd] = np.where(np.isnan(values), NAN, infinities)
+    return cells
 
 
 def as_points(found: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -105,9 +143,7 @@ def as_points(found: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], 
         number between two points: to int64, fractions are rounded down and marked False.
     """
     if dtype != np.int64:
-        with np.errstate(over="ignore"):
-            cast = found.astype(np.float64).astype(dtype)
-        return cast, np.ones(len(cast), np.bool_)
+        return as_floats(found, dtype), np.ones(len(found), np.bool_)
     if found.dtype == np.int64:
         return found, np.ones(len(found), np.bool_)
     if found.dtype.kind == "f":
@@ -147,17 +183,6 @@ def category(value: object) -> tuple[Hashable, int]:
     if isinstance(value, UUID):
         return str(value), 0
     return None, WRONG_KIND
-
-
-def _plain_array(values: Sequence[Any]) -> NDArray[Any] | None:
-    """Return a list of only ints and bools, or only floats, as an array; else None."""
-    kinds = set(map(type, values))
-    if kinds and kinds <= {int, bool}:
-        try:
-            return np.array(values, dtype=np.int64)
-        except OverflowError:
-            return None
-    return np.array(values, dtype=np.float64) if kinds == {float} else None
 
 
 def _number(value: object) -> tuple[float | int, int]:

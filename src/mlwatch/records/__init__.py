@@ -4,8 +4,15 @@ from mlwatch.records.cells import Cells, Tallies, Tally, add_tallies, pack, sum_
 from mlwatch.records.cycle import CycleReport
 from mlwatch.records.events import Outcome, Pending, Prediction
 from mlwatch.records.keys import file_name, join_key, split_key
-from mlwatch.records.policies import AlertPolicy, CaptureOptions, DriftPolicy, Retention
+from mlwatch.records.policies import (
+    AlarmBudget,
+    AlertPolicy,
+    CaptureOptions,
+    DriftPolicy,
+    Retention,
+)
 from mlwatch.records.results import (
+    EPOCH,
     Alert,
     Delivery,
     DriftResult,
@@ -17,6 +24,7 @@ from mlwatch.records.results import (
 from mlwatch.records.storage import (
     RECORD_TYPES,
     Batch,
+    Memory,
     Pane,
     Progress,
     Record,
@@ -25,7 +33,9 @@ from mlwatch.records.storage import (
 )
 
 __all__ = [
+    "EPOCH",
     "RECORD_TYPES",
+    "AlarmBudget",
     "Alert",
     "AlertPolicy",
     "Batch",
@@ -36,6 +46,7 @@ __all__ = [
     "DriftPolicy",
     "DriftResult",
     "Fault",
+    "Memory",
     "Metric",
     "Outcome",
     "Pane",

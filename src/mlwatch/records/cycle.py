@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class CycleReport:
     """What one cycle found: metrics, drift results, alerts, and faults.
 
-    `alerts` are those that were raised or resolved in this cycle, `firing` all that fire after it.
+    `alerts` are those that were raised or resolved in this cycle, `firing` all that fire after it,
+    `fixed` the rules with a threshold of the user's own, which lie outside the alarm budget.
     `print(report)` shows it as a table; `report["accuracy"]` is one metric of the monitor's own
     model version.
     """
@@ -32,6 +33,7 @@ class CycleReport:
     alerts: tuple[Alert, ...] = ()
     firing: tuple[Alert, ...] = ()
     faults: tuple[Fault, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Metric:
         """Return the metric `name` of this monitor's model version.
@@ -94,4 +96,5 @@ class CycleReport:
             alerts=self.alerts,
             firing=self.firing,
             faults=self.faults,
+            fixed=self.fixed,
         )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from mlwatch.errors import ConfigurationError
+
+_DAYS = {"day": 1, "week": 7, "month": 30}
+_WHOLE = 1 + 1e-9
+"""Shares may come to 1 and what floats add to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,33 +79,110 @@ class CaptureOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmBudget:
+    """How many false alarms of the statistical verdicts a team will bear, of one model version.
+
+    The budget is shared out to every test that is made, so that the expected number of false
+    alarms, summed over all of them, stays below it whatever depends on whatever. An alarm is a
+    feature that is taken for unusual; two detectors of it may both tell of the same one. Fixed
+    thresholds lie outside.
+
+    Args:
+        alarms: So many false alarms ...
+        per: ... a "day", "week" or "month" (of 30 days); at most one an hour.
+        drift: The share for drift of features and predictions; `performance` that for the error
+            rate, `quality` that for missing values. Together they are at most 1.
+    """
+
+    alarms: float = 0.25
+    per: Literal["day", "week", "month"] = "week"
+    drift: float = 0.50
+    performance: float = 0.25
+    quality: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.alarms) or self.alarms <= 0:
+            raise ConfigurationError(
+                f"AlarmBudget(alarms={self.alarms!r}): must be a number above 0; with none at all "
+                "no alarm could ever be raised"
+            )
+        if not isinstance(self.per, str) or self.per not in _DAYS:
+            raise ConfigurationError(
+                f"AlarmBudget(per={self.per!r}): must be one of {', '.join(_DAYS)}"
+            )
+        most = 24 * _DAYS[self.per]
+        if self.alarms > most:
+            raise ConfigurationError(
+                f"AlarmBudget(alarms={self.alarms!r}, per={self.per!r}): must be at most {most}, "
+                "one an hour; nothing is judged more often than that"
+            )
+        shares = (self.drift, self.performance, self.quality)
+        if not all(_is_number(share) and share > 0 for share in shares) or sum(shares) > _WHOLE:
+            raise ConfigurationError(
+                f"AlarmBudget(drift={self.drift!r}, performance={self.performance!r}, "
+                f"quality={self.quality!r}): must be shares above 0 that come to at most 1"
+            )
+
+    @property
+    def weekly(self) -> float:
+        """The budget as false alarms a week."""
+        return self.alarms * 7 / _DAYS[self.per]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftPolicy:
     """When evidence of drift becomes a verdict.
 
-    A feature has drifted when the lower bound of its effect (the share of traffic that moved) is
-    above `margin`, so that a harmless shift stays silent at any amount of traffic.
+    A feature has drifted when what came is unusual for this service, judged within the alarm
+    budget, and matters: the lower bound of its effect (the share of traffic that moved) is above
+    `margin`. So a harmless shift stays silent at any amount of traffic, and so does the ordinary
+    difference between one day and the next. What is usual is learnt from the days of the reference
+    (`Reference.fit(timestamps=...)`), or from the first 14 days of traffic; until then a verdict
+    rests on the margin alone and is marked "uncalibrated".
 
     Args:
-        margin: The share of traffic that may move without a verdict, between 0 and 1.
+        budget: How many false alarms may be raised.
+        margin: The share of traffic that may move without a verdict, from 0 up to 1. None: 0.05,
+            and 0.10 while a verdict is uncalibrated. With 0 every change counts that is unusual.
+        windows: The spans that are compared with the reference, each a multiple of an hour. None:
+            a day and a week, or the monitor's own window in the place of those that are shorter.
+        assume_iid: The rows of the features are independent of each other: no sessions, no
+            seasons. What is unusual is then judged against the reference alone, without days.
+        independent_labels: The same of outcomes; a growing share of errors is then an alarm.
         min_rows: With fewer rows in the window the verdict is "not enough data".
         min_visible: The verdict is also "not enough data" while a change of this share of traffic
             could not be seen.
     """
 
-    margin: float = 0.10
+    budget: AlarmBudget = field(default_factory=AlarmBudget)
+    margin: float | None = None
+    windows: tuple[timedelta, ...] | None = None
+    assume_iid: bool = False
+    independent_labels: bool = False
     min_rows: int = 50
     min_visible: float = 0.20
 
     def __post_init__(self) -> None:
+        if not isinstance(self.budget, AlarmBudget):
+            raise ConfigurationError(
+                f"DriftPolicy(budget={self.budget!r}): give AlarmBudget(alarms=0.25, per='week')"
+            )
         for name in ("margin", "min_visible"):
             share = getattr(self, name)
-            if not isinstance(share, int | float) or not 0 <= share < 1:
+            if (share is not None or name != "margin") and not _is_share(share):
                 raise ConfigurationError(
                     f"DriftPolicy({name}={share!r}): must be a share from 0 up to 1"
                 )
         if not self.min_visible:
             raise ConfigurationError("DriftPolicy(min_visible=0): no number of rows shows that")
         _require_count("DriftPolicy", "min_rows", self.min_rows)
+        for name in ("assume_iid", "independent_labels"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(
+                    f"DriftPolicy({name}={getattr(self, name)!r}): must be True or False"
+                )
+        if self.windows is not None:
+            _require_windows(self.windows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +210,33 @@ class AlertPolicy:
         _require_positive("AlertPolicy(give_up_after=...)", self.give_up_after)
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return -math.inf < value < math.inf
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and 0 <= value < 1
+
+
+def _require_windows(windows: tuple[timedelta, ...]) -> None:
+    fits = isinstance(windows, tuple) and bool(windows)
+    hour = timedelta(hours=1)
+    if not fits or not all(
+        isinstance(span, timedelta) and span >= hour and not span % hour for span in windows
+    ):
+        raise ConfigurationError(
+            f"DriftPolicy(windows={windows!r}): must be a tuple of timedeltas of whole hours, such "
+            "as (timedelta(hours=24), timedelta(days=7))"
+        )
+
+
 def _require_positive(what: str, value: timedelta) -> None:
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise ConfigurationError(f"{what}: must be a timedelta above 0, not {value!r}")
 
 
 def _require_count(options: str, name: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(f"{options}({name}={value!r}): must be a whole number from 1 up")

@@ -114,6 +114,20 @@ class Progress:
         return join_key(self.writer, self.segment)
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a collector keeps until its next cycle, written together with what it measured.
+
+    Args:
+        body: JSON-able values; the collector finds them in `window.memory` next time.
+        panes: Counts of its own, which add. They are kept as long as all panes are, and read back
+            with `window.kept`; model, version, reference and source are filled in by the cycle.
+    """
+
+    body: Mapping[str, Any]
+    panes: Sequence[Pane] = ()
+
+
 Record = (
     Prediction
     | Outcome

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlwatch.records.results import Alert, DriftResult, Fault, Metric
 
-_OWN_SECTION = {"drift", "prediction_drift", "monitoring_fault"}
+_OWN_SECTION = {"drift", "prediction_drift", "concept_drift", "monitoring_fault"}
 _METRIC_HEADS = ("metric", "value", "95% interval", "n", "")
 _DRIFT_HEADS = (
     "feature",
@@ -36,6 +36,7 @@ def render(
     alerts: Sequence[Alert],
     firing: Sequence[Alert],
     faults: Sequence[Fault],
+    fixed: Sequence[str],
 ) -> str:
     """Return a cycle as plain text: the verdict first, then metrics, drift, alerts and faults."""
     name = f"{clean(model)} {clean(model_version)}".strip()
@@ -60,6 +61,8 @@ def render(
         if alert.id not in told
     ]
     lines += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
+    if fixed:
+        lines.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
     return "\n".join(lines)
 
 
@@ -76,12 +79,17 @@ def clean(text: str) -> str:
 
 
 def _headline(drift: Sequence[DriftResult], faults: Sequence[Fault]) -> str:
-    drifted = list(dict.fromkeys(result.feature for result in drift if result.drifted))
+    found = [result for result in drift if result.drifted]
+    drifted = list(dict.fromkeys(result.feature for result in found))
     features = {result.feature for result in drift}
     unknown = {result.feature for result in drift if result.drifted is None} - set(drifted)
     words = []
     if drifted:
-        words.append(f"drifted: {', '.join(map(clean, drifted))}")
+        worst = max(found, key=lambda result: result.effect_low or 0.0)
+        words.append(
+            f"drifted: {', '.join(map(clean, drifted))} (most: {clean(worst.feature)}, at least "
+            f"{worst.effect_low or 0.0:.0%} of the traffic)"
+        )
     elif len(features) > len(unknown):
         words.append("no drift found")
     if unknown:

@@ -1,3 +1,3 @@
-"""Sequential detection: evidence that grows pane by pane, under a budget of false alarms."""
+"""Detectors with a memory: what is unusual for this service, within an alarm budget."""
 
 __all__: list[str] = []

@@ -319,7 +319,7 @@ def _pane(line: bytes) -> Plain:
         plain: Plain = msgspec.json.decode(line)
         tallies = msgspec.convert(plain["tallies"], dict[str, JSONTally])
         return plain | {"tallies": tallies_from_json(tallies)}
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(f"a line is no pane ({error}): {line[:200]!r}; take it out") from error
 
 

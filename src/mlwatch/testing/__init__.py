@@ -8,6 +8,7 @@ from mlwatch.testing.fakes import (
     ScriptedCollector,
     ScriptedDetector,
 )
+from mlwatch.testing.joint_checks import check_joint_detector
 from mlwatch.testing.store_checks import check_store
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ScriptedDetector",
     "check_collector",
     "check_detector",
+    "check_joint_detector",
     "check_notifier",
     "check_store",
 ]

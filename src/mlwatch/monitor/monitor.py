@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mlwatch._guard import explain
 from mlwatch.alerting import Rule
 from mlwatch.background import Background
-from mlwatch.columns import aligned, batch_rows, read_rows
 from mlwatch.errors import ConfigurationError, MLWatchError, SpoolError
 from mlwatch.history import read_windows
-from mlwatch.ingest import SPAN, pane_start
-from mlwatch.observation import Observation
+from mlwatch.monitor.recording import Recording
 from mlwatch.profile import Profile
 from mlwatch.profile_store import store_profile
 from mlwatch.protocols import (
@@ -24,18 +22,31 @@ from mlwatch.protocols import (
     Collector,
     Detect,
     DriftDetector,
+    JointDetector,
     MetricStore,
     Notifier,
     Notify,
 )
-from mlwatch.records import AlertPolicy, CaptureOptions, CycleReport, DriftPolicy, Fault, join_key
+from mlwatch.records import (
+    AlarmBudget,
+    AlertPolicy,
+    CaptureOptions,
+    CycleReport,
+    DriftPolicy,
+    Fault,
+    join_key,
+)
 from mlwatch.reference import Reference
+from mlwatch.spans import MINUTE, floor
 from mlwatch.spool.frame import utc_now
 from mlwatch.status import Status, measure
 from mlwatch.window import Window, check_span
 
+if TYPE_CHECKING:
+    from mlwatch.sequential.backtest import Backtest
 
-class Monitor:
+
+class Monitor(Recording):
     """Watch a model from inside the service that runs it.
 
     Nothing is started, opened or written by the constructor. `record_*` never raises, never waits
@@ -53,8 +64,7 @@ class Monitor:
         rules: Functions `(metrics) -> findings`; they replace the default ones, but a fault of
             the monitoring itself always alerts.
         notifiers: Notifiers, or functions `(alert) -> None`.
-        window: How far back a cycle looks, a multiple of a minute; more than 2 hours reach back
-            to the start of an hour, more than 48 to that of a day.
+        window: How far back a cycle looks, a multiple of a minute; `window()` says where from.
         every: The time between cycles once `start` was called.
         capture: How records are taken in.
         drift: When evidence of drift becomes a verdict.
@@ -73,7 +83,7 @@ class Monitor:
         store: MetricStore,
         model: str = "model",
         model_version: str = "",
-        detectors: Sequence[DriftDetector | Detect] | None = None,
+        detectors: Sequence[DriftDetector | JointDetector | Detect] | None = None,
         collectors: Sequence[Collector | Collect] | None = None,
         rules: Sequence[Rule] | None = None,
         notifiers: Sequence[Notifier | Notify] | None = None,
@@ -97,8 +107,6 @@ class Monitor:
             alerts=alerts,
             clock=clock,
         )
-        self.model = model
-        self.model_version = model_version
         self.reference = reference
         self._references = assembly.references(reference, model, model_version)
         self._windows = partial(read_windows, store, model=model, references=self._references)
@@ -120,129 +128,12 @@ class Monitor:
             alerts=alerts,
             clock=clock,
         )
+        super().__init__(self._parts.recorder, model, model_version)
         self._last_cycle: datetime | None = None
         self._last_error = ""
         self._closed = False
         self._owes_cycle = False
         self._background = Background(self._ingest_turn, self._cycle_turn, every, clock)
-
-    def record_prediction(
-        self,
-        features: Any,
-        prediction: Any,
-        *,
-        probability: Any = None,
-        request_id: Any = None,
-        model_version: str | None = None,
-        latency_ms: float | None = None,
-        outcome: Any = None,
-        error: str | None = None,
-        segment: str | None = None,
-        timestamp: datetime | None = None,
-    ) -> str:
-        """Take in one prediction; return its request id.
-
-        Args:
-            features: A mapping of name to value, a sequence in the order of
-                `reference.features`, or a row of a DataFrame.
-            prediction: What was served: a label or a number. For a binary task a float in [0, 1]
-                is the probability of the positive class.
-            probability: The probability that goes with a label: of the positive class, or for
-                multiclass of each class (a mapping, or a sequence in the order of the classes).
-            request_id: The caller's own id; one is made when there is none. An id that comes
-                again is counted "duplicate" and changes nothing.
-            model_version: Another version than the monitor's own.
-            latency_ms: How long the prediction took, in milliseconds.
-            outcome: The truth, where it is known at once.
-            error: What went wrong, when it did.
-            segment: A part of the traffic, kept with the row.
-            timestamp: When it was served, timezone-aware; now when not said.
-        """
-        version = self.model_version if model_version is None else model_version
-        known_as = self._parts.recorder.prediction(
-            features,
-            prediction,
-            probability,
-            request_id,
-            self.model,
-            version,
-            latency_ms,
-            error,
-            segment,
-            timestamp,
-        )
-        if outcome is not None:
-            self._parts.recorder.outcome(known_as, outcome, self.model, timestamp)
-        return known_as
-
-    def record_outcome(
-        self, request_id: Any, outcome: Any, *, timestamp: datetime | None = None
-    ) -> None:
-        """Take in the truth about a prediction, before or after it, now or months later.
-
-        Of two outcomes of one prediction the one that arrives last in the store stands, whatever
-        their timestamps say; one that cannot be read takes nobody's place.
-        """
-        self._parts.recorder.outcome(request_id, outcome, self.model, timestamp)
-
-    def observe(
-        self,
-        features: Any,
-        *,
-        request_id: Any = None,
-        model_version: str | None = None,
-        segment: str | None = None,
-    ) -> Observation:
-        """Return a context manager that records one prediction with its latency and error."""
-        return Observation(
-            self.record_prediction,
-            features,
-            request_id,
-            model_version=model_version,
-            segment=segment,
-        )
-
-    def record_batch(
-        self,
-        frame: Any,
-        predictions: Iterable[Any],
-        *,
-        probabilities: Iterable[Any] | None = None,
-        request_ids: Iterable[Any] | None = None,
-        model_version: str | None = None,
-        timestamp: datetime | None = None,
-    ) -> list[str]:
-        """Take in the predictions of a batch-scoring job; return their request ids.
-
-        Args:
-            frame: The features: a DataFrame, or a mapping of arrays, one column a feature.
-            predictions: What was served, one a row.
-            probabilities: As for `record_prediction`, one a row.
-            request_ids: The caller's own ids, one a row.
-            model_version: Another version than the monitor's own.
-            timestamp: When the batch was served; now when not said.
-
-        Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
-        """
-        columns = (frame, predictions, probabilities, request_ids)
-        rows = read_rows(batch_rows, columns, self._parts.recorder)
-        record = partial(self.record_prediction, model_version=model_version, timestamp=timestamp)
-        return [
-            record(features, prediction, probability=probability, request_id=request_id)
-            for features, prediction, probability, request_id in rows
-        ]
-
-    def record_outcomes(
-        self,
-        request_ids: Iterable[Any],
-        outcomes: Iterable[Any],
-        *,
-        timestamp: datetime | None = None,
-    ) -> None:
-        """Take in the truth about many predictions, one outcome an id."""
-        rows = read_rows(aligned, (request_ids, outcomes), self._parts.recorder)
-        for request_id, outcome in rows:
-            self.record_outcome(request_id, outcome, timestamp=timestamp)
 
     def record_profile(
         self,
@@ -259,7 +150,8 @@ class Monitor:
         job may run again.
 
         Raises:
-            ConfigurationError: The span is empty or has no timezone.
+            ConfigurationError: The span is empty or has no timezone, or the source is a name
+                under which mlwatch counts itself ("recorder", "collector").
             GridMismatchError: The profile was not counted on this version's reference.
             StoreError: The store cannot be written.
         """
@@ -280,8 +172,8 @@ class Monitor:
     ) -> Window:
         """Return the stored traffic of `[since, until)`.
 
-        The ends are moved outwards to as finely as that time is kept: to a minute, from 2 hours
-        back to an hour, from 48 hours back to a day. `window.since` and `window.until` say where.
+        The ends are moved outwards to where panes begin: a minute, an hour from 2 hours back, a
+        day from 48 hours back. `window.since` and `window.until` say where that is.
 
         Raises:
             ConfigurationError: The span is empty or has no timezone.
@@ -309,12 +201,73 @@ class Monitor:
         capture = None if written else Fault("capture", recorder.stats.last_error)
         health = {"capture": capture} | ingest.take_health()
         now = self._clock().astimezone(UTC)
-        until = pane_start(now) + SPAN
+        until = floor(now, MINUTE) + MINUTE
         since = until - self._span
         windows = self._windows(model_version=self.model_version, since=since, until=until, now=now)
         report = self._parts.cycle.run(windows, now, health)
         self._last_cycle = now
         return report
+
+    def backtest(
+        self, budget: AlarmBudget | None = None, *, model_version: str | None = None
+    ) -> Backtest:
+        """Return what the drift detectors would have told on past days; `print` shows one line.
+
+        Each of the last 28 days of traffic is judged against the others; of the days of the
+        reference, while there are fewer than 14.
+
+        Args:
+            budget: Another budget than the monitor's own, to be tried.
+            model_version: Another version than the monitor's own.
+
+        Raises:
+            ConfigurationError: The monitor does not judge drift.
+            StoreError: The store cannot be read.
+        """
+        from mlwatch import baselines
+
+        return baselines.backtest(self._parts.cycle, self._present(model_version), budget)
+
+    def rebaseline(self, *, model_version: str | None = None) -> None:
+        """Begin anew with what is usual: from the reference's days, or else from those kept.
+
+        The drift detectors count what they have seen as part of what is normal, so that after a
+        slow drift, or a long one that was put right, they compare with more than the reference.
+        Call this once the cause is gone; open episodes end. Without days in the reference it is
+        learnt again from the traffic's own, those of the drift too: name these by `mark_bad`. When
+        the new state is to be the normal one, fit a new reference.
+
+        Raises:
+            ConfigurationError: The monitor does not judge drift.
+            StoreError: The store cannot be read or written.
+        """
+        from mlwatch import baselines
+
+        baselines.begin_anew(self._parts.cycle, self._present(model_version))
+
+    def mark_bad(
+        self, since: datetime, until: datetime, *, model_version: str | None = None
+    ) -> None:
+        """Say that the days of `[since, until)` are no example of what is usual.
+
+        They take no part when it is learnt, from now on, what is usual; what was learnt is
+        forgotten, as by `rebaseline`.
+
+        Raises:
+            ConfigurationError: The span is empty or has no timezone, or nothing judges drift.
+            StoreError: The store cannot be read or written.
+        """
+        from mlwatch import baselines
+
+        check_span("mark_bad", since, until)
+        days = baselines.days_between(since, until)
+        baselines.begin_anew(self._parts.cycle, self._present(model_version), days)
+
+    def _present(self, model_version: str | None) -> Window:
+        """Return a window without traffic that says which model, version and reference is meant."""
+        version = self.model_version if model_version is None else model_version
+        now = floor(self._clock(), MINUTE) + MINUTE
+        return Window(self.model, version, now - MINUTE, now, reference=self._references(version))
 
     def start(self) -> None:
         """Ingest and run cycles in a background thread of this process.

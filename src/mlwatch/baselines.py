@@ -1,0 +1,57 @@
+"""What a user asks of the drift collector's memory: look back, begin anew, leave days out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from mlwatch import remembering
+from mlwatch.collectors import DriftCollector
+from mlwatch.collectors.drift import unusual
+from mlwatch.cycle import Cycle
+from mlwatch.errors import ConfigurationError
+from mlwatch.profile.coarse import day_of
+from mlwatch.records import AlarmBudget
+from mlwatch.sequential.backtest import Backtest
+from mlwatch.window import Window
+
+
+def backtest(cycle: Cycle, window: Window, budget: AlarmBudget | None) -> Backtest:
+    """Return what past days would have alarmed; see `Monitor.backtest`."""
+    collector = _drift_collector(cycle, window)
+    memory = remembering.recall(cycle.store, window, [collector.name])[collector.name].body
+    view = replace(
+        window, memory=memory, kept=partial(remembering.kept, cycle.store, window, collector.name)
+    )
+    policy = collector.policy
+    return unusual.replay(view, policy if budget is None else replace(policy, budget=budget))
+
+
+def begin_anew(cycle: Cycle, window: Window, bad_days: Iterable[str] = ()) -> None:
+    """Forget what was learnt of what is usual, and leave these days out when it is learnt again."""
+    collector = _drift_collector(cycle, window)
+    assert window.reference is not None
+    edit = partial(unusual.forget, reference=window.reference, days=tuple(bad_days))
+    remembering.change(cycle.store, window, collector.name, edit)
+
+
+def days_between(since: datetime, until: datetime) -> list[str]:
+    """Return the UTC days, as ISO dates, that `[since, until)` touches."""
+    first, last = day_of(since), day_of(until - timedelta(microseconds=1))
+    days = [first]
+    while days[-1] < last:
+        following = datetime.fromisoformat(days[-1]) + timedelta(days=1)
+        days.append(following.date().isoformat())
+    return days
+
+
+def _drift_collector(cycle: Cycle, window: Window) -> DriftCollector:
+    found = [it for it in cycle.collectors.values() if isinstance(it, DriftCollector)]
+    if window.reference is None or not found:
+        raise ConfigurationError(
+            "nothing judges drift here: the monitor needs a reference, and a DriftCollector among "
+            "its collectors"
+        )
+    return found[0]

@@ -1,0 +1,135 @@
+"""From sizes to a verdict: what is unusual and matters opens an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from mlwatch.collectors.drift.comparison import AnyDetector, Pair, ask, pairs_of, part_of
+from mlwatch.collectors.drift.episodes import Episode, follow
+from mlwatch.collectors.drift.unusual import Seen
+from mlwatch.collectors.drift.verdict import chosen_margin, judge
+from mlwatch.records import DriftPolicy, DriftResult, join_key, split_key
+from mlwatch.sequential.scores import VALUES
+from mlwatch.sequential.watch import Unusual
+from mlwatch.window import Window
+
+UNCALIBRATED = "uncalibrated"
+"""The caveat of a verdict that rests on the margin alone: nobody knows yet what is usual."""
+
+USUAL = "this much is usual for this service"
+"""The caveat of a difference from the reference that is nothing new."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of the episodes in one cycle.
+
+    Args:
+        window: The window of the cycle.
+        seen: What is unusual.
+        policy: When evidence becomes a verdict.
+        episodes: By feature and detector, as they stood before; changed as features are judged.
+        parts: Shorter spans that were looked at, filled as they are.
+    """
+
+    window: Window
+    seen: Seen
+    policy: DriftPolicy
+    episodes: dict[str, Episode]
+    parts: dict[tuple[datetime, datetime], tuple[Window, dict[str, Pair]]] = field(
+        default_factory=dict
+    )
+
+    def judge(
+        self, results: Sequence[tuple[DriftResult, Window]], detector: AnyDetector
+    ) -> DriftResult:
+        """Return the result that decides, with its verdict.
+
+        Args:
+            results: What a detector says of one feature, in each window, the shortest first.
+            detector: The detector, to be asked about shorter spans that were unusual.
+        """
+        first, view = results[0]
+        if first.drifted is not None:
+            return self._size(first, view)
+        stream = join_key(getattr(detector, "group", VALUES), first.feature)
+        watched = self.seen.is_watched(stream)
+        sized = [self._size(result, view, watched=watched) for result, view in results]
+        reason = self._reason(sized, stream) or self._sudden(stream, detector)
+        key = join_key(first.feature, first.detector)
+        known = [it.effect_low or 0.0 for it in sized if it.drifted is not None]
+        episode = follow(
+            self.episodes.pop(key, None),
+            opens=reason,
+            low=max(known, default=None),
+            margin=chosen_margin(self.policy, calibrated=watched),
+            now=self.window.until,
+            known=watched,
+        )
+        if episode is not None:
+            self.episodes[key] = episode
+        return _told(_decisive(sized), episode, watched=watched)
+
+    def _size(self, result: DriftResult, view: Window, *, watched: bool = False) -> DriftResult:
+        return judge(result, self.policy, view.observed_seconds, calibrated=watched)
+
+    def _reason(self, sized: Sequence[DriftResult], stream: str) -> str:
+        """Return why an episode has to be open: it matters, and is unusual where that is known."""
+        if not any(result.drifted for result in sized):
+            return ""
+        if not self.seen.is_watched(stream):
+            return _decisive(sized).why
+        latch = self.seen.watch.latches.get(stream)
+        return "" if latch is None else latch.why
+
+    def _sudden(self, stream: str, detector: AnyDetector) -> str:
+        """Return why an hour, or six, that were just closed were unusual and matter."""
+        for event in self.seen.found:
+            if event.stream == stream and self._matters(event, detector):
+                return f"{event.why}, from {event.since:%Y-%m-%d %H:%M} to {event.until:%H:%M}"
+        return ""
+
+    def _matters(self, event: Unusual, detector: AnyDetector) -> bool:
+        key = (event.since, event.until)
+        if key not in self.parts:
+            pairs = pairs_of(view := part_of(self.window, *key))
+            self.parts[key] = view, {current.name: (past, current) for past, current in pairs}
+        view, pairs_by_name = self.parts[key]
+        feature = split_key(event.stream)[1]
+        if feature not in pairs_by_name:
+            return False
+        found = ask(detector, *pairs_by_name[feature], view)
+        return isinstance(found, DriftResult) and bool(
+            self._size(found, view, watched=True).drifted
+        )
+
+
+def _decisive(sized: Sequence[DriftResult]) -> DriftResult:
+    """Return the largest effect that matters; else the shortest span with enough data."""
+    drifted = [result for result in sized if result.drifted]
+    if drifted:
+        return max(drifted, key=lambda result: result.effect_low or 0.0)
+    return next((result for result in sized if result.drifted is not None), sized[-1])
+
+
+def _told(result: DriftResult, episode: Episode | None, *, watched: bool) -> DriftResult:
+    """Return the result with the verdict that its episode gives it."""
+    if result.drifted is None:
+        return result
+    caveats = result.caveats if watched else (UNCALIBRATED, *result.caveats)
+    if episode is None:
+        caveats = (*caveats, USUAL) if result.drifted else caveats
+        return replace(result, drifted=False, caveats=caveats, why="")
+    why = result.why or _faded(result.effect_low or 0.0)
+    if watched or not result.drifted:
+        why = f"{why}; found {episode.since:%Y-%m-%d %H:%M}: {episode.why}"
+    return replace(result, drifted=True, caveats=caveats, why=why)
+
+
+def _faded(low: float) -> str:
+    """Say how much is certain of an effect that is no longer, or not yet, above the margin."""
+    if not low:
+        return "no difference of the window from the reference is certain"
+    return f"at least {low:.3f} of the window differs from the reference, within the margin"

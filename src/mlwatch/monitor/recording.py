@@ -1,0 +1,145 @@
+"""What the service calls: predictions and outcomes taken in, one by one or in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from mlwatch.columns import aligned, batch_rows, read_rows
+from mlwatch.observation import Observation
+from mlwatch.recorder import Recorder
+
+
+class Recording:
+    """The part of a monitor that is called in a request handler; nothing in it ever raises.
+
+    Args:
+        recorder: Takes the records in.
+        model: The model's name.
+        model_version: The version this process serves.
+    """
+
+    def __init__(self, recorder: Recorder, model: str, model_version: str) -> None:
+        self._recorder = recorder
+        self.model = model
+        self.model_version = model_version
+
+    def record_prediction(
+        self,
+        features: Any,
+        prediction: Any,
+        *,
+        probability: Any = None,
+        request_id: Any = None,
+        model_version: str | None = None,
+        latency_ms: float | None = None,
+        outcome: Any = None,
+        error: str | None = None,
+        segment: str | None = None,
+        timestamp: datetime | None = None,
+    ) -> str:
+        """Take in one prediction; return its request id.
+
+        Args:
+            features: A mapping of name to value, a sequence in the order of
+                `reference.features`, or a row of a DataFrame.
+            prediction: What was served: a label or a number. For a binary task a float in [0, 1]
+                is the probability of the positive class.
+            probability: The probability that goes with a label: of the positive class, or for
+                multiclass of each class (a mapping, or a sequence in the order of the classes).
+            request_id: The caller's own id; one is made when there is none. An id that comes
+                again is counted "duplicate" and changes nothing.
+            model_version: Another version than the monitor's own.
+            latency_ms: How long the prediction took, in milliseconds.
+            outcome: The truth, where it is known at once.
+            error: What went wrong, when it did.
+            segment: A part of the traffic, kept with the row.
+            timestamp: When it was served, timezone-aware; now when not said.
+        """
+        version = self.model_version if model_version is None else model_version
+        known_as = self._recorder.prediction(
+            features,
+            prediction,
+            probability,
+            request_id,
+            self.model,
+            version,
+            latency_ms,
+            error,
+            segment,
+            timestamp,
+        )
+        if outcome is not None:
+            self._recorder.outcome(known_as, outcome, self.model, timestamp)
+        return known_as
+
+    def record_outcome(
+        self, request_id: Any, outcome: Any, *, timestamp: datetime | None = None
+    ) -> None:
+        """Take in the truth about a prediction, before or after it, now or months later.
+
+        Of two outcomes of one prediction the one that arrives last in the store stands, whatever
+        their timestamps say; one that cannot be read takes nobody's place.
+        """
+        self._recorder.outcome(request_id, outcome, self.model, timestamp)
+
+    def observe(
+        self,
+        features: Any,
+        *,
+        request_id: Any = None,
+        model_version: str | None = None,
+        segment: str | None = None,
+    ) -> Observation:
+        """Return a context manager that records one prediction with its latency and error."""
+        return Observation(
+            self.record_prediction,
+            features,
+            request_id,
+            model_version=model_version,
+            segment=segment,
+        )
+
+    def record_batch(
+        self,
+        frame: Any,
+        predictions: Iterable[Any],
+        *,
+        probabilities: Iterable[Any] | None = None,
+        request_ids: Iterable[Any] | None = None,
+        model_version: str | None = None,
+        timestamp: datetime | None = None,
+    ) -> list[str]:
+        """Take in the predictions of a batch-scoring job; return their request ids.
+
+        Args:
+            frame: The features: a DataFrame, or a mapping of arrays, one column a feature.
+            predictions: What was served, one a row.
+            probabilities: As for `record_prediction`, one a row.
+            request_ids: The caller's own ids, one a row.
+            model_version: Another version than the monitor's own.
+            timestamp: When the batch was served; now when not said.
+
+        Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
+        """
+        columns = (frame, predictions, probabilities, request_ids)
+        rows = read_rows(batch_rows, columns, self._recorder)
+        record = partial(self.record_prediction, model_version=model_version, timestamp=timestamp)
+        return [
+            record(features, prediction, probability=probability, request_id=request_id)
+            for features, prediction, probability, request_id in rows
+        ]
+
+    def record_outcomes(
+        self,
+        request_ids: Iterable[Any],
+        outcomes: Iterable[Any],
+        *,
+        timestamp: datetime | None = None,
+    ) -> None:
+        """Take in the truth about many predictions, one outcome an id."""
+        rows = read_rows(aligned, (request_ids, outcomes), self._recorder)
+        for request_id, outcome in rows:
+            self.record_outcome(request_id, outcome, timestamp=timestamp)

@@ -1,0 +1,78 @@
+"""The alarm budget, shared out: how strict each single test has to be."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mlwatch.records import AlarmBudget
+from mlwatch.sequential.scores import ABSENT, Stream
+
+HOURS_A_WEEK, SLOTS_A_WEEK, DAYS_A_WEEK = 168, 28, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What false alarms one stream may raise: in a week, and so in each of its tests.
+
+    The expected number of false alarms is the sum over all tests, whatever depends on whatever;
+    so each stream gets its part, half of it for the days and half for the hours and slots.
+
+    Args:
+        weekly: Expected false alarms of the stream in a week.
+        scores: How many scores share it.
+    """
+
+    weekly: float
+    scores: int
+
+    @property
+    def day(self) -> float:
+        """The log of the evidence at which a day is an alarm."""
+        return evidence_needed(self.weekly / 2 / DAYS_A_WEEK / self.scores)
+
+    @property
+    def slot(self) -> float:
+        """The level of the test of one hour, or of one slot of six."""
+        return self.weekly / 2 / (HOURS_A_WEEK + SLOTS_A_WEEK) / self.scores
+
+    @property
+    def hour(self) -> float:
+        """The log of the evidence at which an hour of independent rows is an alarm."""
+        return evidence_needed(self.weekly / HOURS_A_WEEK)
+
+
+def evidence_needed(level: float) -> float:
+    """Return the log of the evidence at which a pane is an alarm.
+
+    A Shiryaev-Roberts statistic grows by 1 a pane on average while nothing changes; with an alarm
+    and a new beginning at 1 / level there are at most level * T alarms in T panes, on average, for
+    every T (Shin, Ramdas and Rinaldo, 2024).
+    """
+    return -math.log(level)
+
+
+def share_out(
+    budget: AlarmBudget,
+    streams: Sequence[Stream],
+    raised: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Levels]:
+    """Return the levels of each stream, by its key.
+
+    Args:
+        budget: What the team will bear.
+        streams: All that is watched of one model version.
+        raised: Features whose part is halved, and how many times; see `backtest`.
+    """
+    groups = Counter(stream.group for stream in streams)
+    shares = {group: budget.quality if group == ABSENT else budget.drift for group in groups}
+    parts = {group: budget.weekly * shares[group] / n for group, n in groups.items()}
+    return {
+        stream.key: Levels(
+            parts[stream.group] / 2 ** raised.get(stream.feature, 0), max(1, len(stream.names))
+        )
+        for stream in streams
+    }

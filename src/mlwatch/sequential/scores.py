@@ -1,0 +1,132 @@
+"""Scores: what one pane of coarse counts says of a feature, in a few numbers near 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch.profile import Distribution, NumericGrid
+from mlwatch.profile.coarse import CELLS, Counts, condense
+from mlwatch.records import join_key
+
+Scores = NDArray[np.float64]
+
+VALUES, ABSENT = "values", "absent"
+"""What is watched of a feature: how its values are spread, and how many are absent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """One thing that is watched of one feature.
+
+    Args:
+        feature: The feature, or "prediction".
+        group: "values" or "absent".
+        names: What each score speaks of, m of them.
+        score: Coarse counts of panes, shape (panes, k + 1), in; scores, shape (panes, m), out.
+            Each has a mean near 0 and, were rows independent, a variance near 1 / rows.
+        rows: Coarse counts of panes in; how many rows the scores of each rest on.
+        ordered: Whether the cells have an order, as those of numbers do.
+    """
+
+    feature: str
+    group: str
+    names: tuple[str, ...]
+    score: Callable[[Counts], Scores]
+    rows: Callable[[Counts], Counts]
+    ordered: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return what the stream is known by."""
+        return join_key(self.group, self.feature)
+
+
+def streams(reference: Distribution) -> Iterator[Stream]:
+    """Return what is to be watched of a feature."""
+    counts = condense(reference)
+    yield _values(reference, counts)
+    yield Stream(
+        reference.name,
+        ABSENT,
+        ("missing values",),
+        lambda panes: _arcsine(panes[:, -1:], _total(panes), counts[-1:] / max(1, counts.sum())),
+        _total,
+    )
+
+
+def _values(reference: Distribution, counts: Counts) -> Stream:
+    mass = counts[:-1].astype(np.float64)
+    if isinstance(reference.grid, NumericGrid) and (mass > 0).sum() > 1:
+        weights = rank_weights(mass)
+        return Stream(
+            reference.name,
+            VALUES,
+            ("higher", "wider")[: weights.shape[1]],
+            lambda panes: panes[:, :-1] @ weights / _present(panes)[:, None],
+            _present,
+            ordered=True,
+        )
+    shares = mass / max(1.0, mass.sum())
+    return Stream(
+        reference.name,
+        VALUES,
+        tuple(_names(reference, len(mass))),
+        lambda panes: _arcsine(panes[:, :-1], _present(panes), shares),
+        _present,
+    )
+
+
+def rank_weights(mass: Scores) -> Scores:
+    """Return the weights of cells in the scores of location and scale, shape (k, 2 or 1).
+
+    The Legendre polynomials sqrt(3)(2u - 1) and sqrt(5)(6u^2 - 6u + 1) of the mid-ranks u of the
+    reference (Neyman's smooth test, 1937), centred and scaled so that on the reference each has a
+    mean of 0 and a variance of 1. Two cells have no scale beside their location.
+    """
+    share = mass / mass.sum()
+    u = np.cumsum(share) - share / 2
+    weights: list[Scores] = []
+    for wave in (2 * u - 1, 6 * u * u - 6 * u + 1):
+        centred = wave - (share * wave).sum()
+        for other in weights:
+            centred = centred - other * (share * centred * other).sum()
+        spread = np.sqrt((share * centred**2).sum())
+        if spread > 1e-9:
+            weights.append(centred / spread)
+    return np.column_stack(weights)
+
+
+def _arcsine(k: Counts, rows: Counts, shares: Scores) -> Scores:
+    """Return how far shares lie from those of the reference, on the scale where they vary alike.
+
+    2 arcsin(sqrt(p)) has a variance of 1 / rows whatever p is (Anscombe, 1948).
+    """
+    found = np.sqrt(k / np.maximum(rows, 1)[:, None])
+    return 2 * (np.arcsin(np.minimum(found, 1.0)) - np.arcsin(np.sqrt(shares)))
+
+
+def _total(panes: Counts) -> Counts:
+    total: Counts = panes.sum(axis=1)
+    return total
+
+
+def _present(panes: Counts) -> Counts:
+    present: Counts = panes[:, :-1].sum(axis=1)
+    return present
+
+
+def _names(reference: Distribution, cells: int) -> list[str]:
+    """Name coarse cells: the most frequent categories, and others; or around a constant."""
+    if isinstance(reference.grid, NumericGrid):
+        around = [f"values {where} the constant" for where in ("below", "at", "above")]
+        return around if cells == len(around) else ["values"] * cells
+    names = ["other values"] * cells
+    joined = reference.grid.coarse(CELLS)
+    for category, cell in zip(reference.grid.categories, joined, strict=False):
+        if (joined == cell).sum() == 1:
+            names[cell] = f"rows of {category!r}"
+    return names

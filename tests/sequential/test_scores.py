@@ -1,0 +1,154 @@
+"""Scores of coarse counts: near 0 while nothing changes, and named in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mlwatch.profile import Distribution, fit_grid
+from mlwatch.profile.coarse import condense
+from mlwatch.sequential.scores import rank_weights, streams
+
+
+def of(values, **options):
+    """Return the streams of a feature, by group, and its coarse counts."""
+    grid = fit_grid("x", values, **options)
+    reference = Distribution.count("x", grid, values)
+    return {stream.group: stream for stream in streams(reference)}, condense(reference)
+
+
+MASSES = {
+    "equal": [100] * 16,
+    "skewed": [1, 5, 900, 30, 2, 7, 400, 3, 1, 1],
+    "with empty cells": [0, 300, 0, 200, 0, 100, 0],
+    "three": [10, 5, 3],
+    "two": [70, 30],
+    "two among empty": [0, 70, 0, 30, 0],
+}
+
+
+@pytest.mark.parametrize("mass", MASSES.values(), ids=MASSES)
+def test_location_and_scale_are_standardized_on_the_reference(mass):
+    """By the exact weighted sums each score has mean 0 and variance 1, and they do not overlap."""
+    share = np.array(mass) / np.sum(mass)
+    weights = rank_weights(np.array(mass, float))
+
+    assert weights.shape[1] == (2 if np.count_nonzero(mass) > 2 else 1)
+    assert share @ weights == pytest.approx(0, abs=1e-12)
+    assert (weights.T * share) @ weights == pytest.approx(np.eye(weights.shape[1]), abs=1e-12)
+
+
+def test_location_grows_upwards_and_scale_outwards():
+    """Rows that move up make "higher" larger, rows that move outwards make "wider" larger."""
+    found, mass = of(np.arange(3200.0))
+    stream = found["values"]
+    up, out = np.zeros(17, np.int64), np.zeros(17, np.int64)
+    up[15], out[[0, 15]] = 9, 9
+    higher, wider = stream.score(np.array([mass, up, out])).T
+
+    assert stream.names == ("higher", "wider")
+    assert stream.ordered
+    assert (higher[0], wider[0]) == pytest.approx((0, 0), abs=1e-12)
+    assert higher[1] > 1.5
+    assert higher[2] == pytest.approx(0, abs=1e-9)
+    assert wider[2] > 1.5
+
+
+def test_the_variance_is_one_over_the_rows():
+    """Of independent rows the variance of every score is that of chance alone, 1 / rows."""
+    rng = np.random.default_rng(0)
+    rows = 400
+    ordered, mass = of(rng.normal(size=20_000))
+    classes, shares = of(list("aaaaaabbbc") * 400)
+    for found, counts in ((ordered, mass), (classes, shares)):
+        panes = rng.multinomial(rows, counts / counts.sum(), size=4000)
+        scores = found["values"].score(panes)
+        used = (
+            [i for i, n in enumerate(counts[: scores.shape[1]]) if n]
+            if not found["values"].ordered
+            else [0, 1]
+        )
+        assert scores[:, used].var(axis=0) * rows == pytest.approx(1, abs=0.12)
+
+
+def test_shares_are_on_the_arcsine_scale():
+    """The score of a category is 2 arcsin(sqrt(p)) less that of the reference."""
+    found, counts = of(list("aaabbc") * 50)
+    pane = np.array([[6, 3, 1, 0, 0]])
+    expected = 2 * np.arcsin(np.sqrt([0.6, 0.3, 0.1, 0.0]))
+    expected -= 2 * np.arcsin(np.sqrt(counts[:-1] / 300))
+
+    assert found["values"].score(pane)[0] == pytest.approx(expected, abs=1e-12)
+    assert found["values"].names == ("rows of 'a'", "rows of 'b'", "rows of 'c'", "other values")
+
+
+def test_the_absent_are_a_share_of_all_rows():
+    """Missing values are scored against all rows, values among those that are there."""
+    found, _ = of([1.0] * 50 + [2.0] * 40 + [None] * 10)
+    pane = np.array([[0, 30, 30, 0, 40]])[:, : len(of([1.0] * 50 + [2.0] * 40)[1])]
+    pane[0, -1] = 40
+    total, present = pane.sum(), pane[0, :-1].sum()
+    expected = 2 * (np.arcsin(np.sqrt(40 / total)) - np.arcsin(np.sqrt(0.1)))
+
+    assert found["absent"].names == ("missing values",)
+    assert found["absent"].score(pane)[0] == pytest.approx([expected], abs=1e-12)
+    assert (found["absent"].rows(pane)[0], found["values"].rows(pane)[0]) == (total, present)
+
+
+def test_a_constant_that_comes_alive_has_a_score():
+    """A feature that never varied is scored by where its values go, and says so in words."""
+    found, counts = of([7.0] * 300)
+    stream = found["values"]
+    below, same, above = np.eye(len(counts), dtype=np.int64)[:3] * 50
+    scores = stream.score(np.array([below, same, above]))
+
+    assert not stream.ordered
+    assert stream.names == (
+        "values below the constant", "values at the constant", "values above the constant",
+    )  # fmt: skip
+    assert scores[1] == pytest.approx(0, abs=1e-12)
+    assert scores[0] == pytest.approx([np.pi, -np.pi, 0])
+    assert scores[2] == pytest.approx([0, -np.pi, np.pi])
+
+
+def test_two_cells_have_a_location_only():
+    """A feature of two values has one score, how many are the higher one."""
+    found, counts = of([0, 0, 0, 1] * 100)
+    stream = found["values"]
+    share = counts[:-1] / counts.sum()
+    ends = np.flatnonzero(share)
+    moved = np.zeros((1, len(counts)), np.int64)
+    moved[0, ends[-1]] = 10
+
+    assert stream.names == ("higher",)
+    assert stream.score(moved)[0] == pytest.approx([np.sqrt(3)])
+
+
+def test_a_feature_without_values_has_nothing_but_its_absence():
+    """Of a column that was never there its coming back is seen, as fewer missing values."""
+    found, counts = of([None] * 50)
+
+    assert counts.tolist() == [*[0] * (len(counts) - 1), 50]
+    assert len(found["values"].names) == len(counts) - 1
+    assert found["absent"].score(counts[None, :])[0] == pytest.approx([0])
+
+
+def test_of_many_categories_the_most_frequent_are_named():
+    """Beyond the coarse cells the rarest categories are "other values" together."""
+    found, counts = of([f"c{i}" for i in range(40) for _ in range(100 - i)])
+    names = found["values"].names
+
+    assert len(names) == len(counts) - 1 == 16
+    assert names[0] == "rows of 'c0'"
+    assert names[-1] == "other values"
+    assert len(set(names)) == 16
+
+
+def test_streams_are_known_by_what_is_watched():
+    """Each feature has two streams, of unlike keys; a slash in a name confuses nothing."""
+    keys = [
+        stream.key
+        for name in ("x", "absent/x", "values")
+        for stream in streams(Distribution.count(name, fit_grid(name, [1, 2]), [1, 2]))
+    ]
+    assert len(set(keys)) == 6
