@@ -3,14 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+PEERS := evidently nannyml alibi-detect
 BIN := $(VENV)/bin
 
 SOURCES := src tests benchmarks examples conftest.py
 PYTEST_ARGS ?=
+ALARMS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check format format-check lint types layers docs-test test-oldest bench wheel clean
+.PHONY: help demo test test-fast check format format-check lint types layers docs-test test-oldest bench false-alarms peers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +55,11 @@ test-oldest: $(OLDEST)/.made ## run the tests that are not slow on the oldest ve
 bench: $(VENV)/.test ## run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+false-alarms: $(VENV)/.test ## count false alarms, beside those of the tools that `make peers` installs
+	$(BIN)/python benchmarks/false_alarms.py $(ALARMS_ARGS)
+
+peers: $(PEERS:%=build/peers/%/.made) ## install the tools that false-alarms compares with, each by itself
+
 wheel: $(VENV)/.core ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -84,4 +91,12 @@ $(OLDEST)/.made: pyproject.toml | $(VENV)/bin/python
 	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST) --resolution lowest-direct --editable .
 	$(OLDEST)/bin/uv pip freeze --quiet --python $(OLDEST) --exclude-editable > $(OLDEST)/core.txt
 	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST) --constraints $(OLDEST)/core.txt --group test
+	@touch $@
+
+# Where one of them cannot be installed (not every Python is theirs), `make -k peers` goes on with the others.
+build/peers/%/.made: benchmarks/alarms/peers/%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
