@@ -48,7 +48,7 @@ def test_places_count_like_the_distribution(column):
     places, size = place(grid, values)
     counts = condense(Distribution.count(column, grid, values))
 
-    assert size <= CELLS + 1
+    assert size <= CELLS + 3
     assert np.bincount(places, minlength=size).tolist() == counts.tolist()
     assert counts.sum() == len(values)
 
@@ -59,7 +59,18 @@ def test_infinities_are_outermost_and_what_is_absent_is_last():
     odd = [-INFINITY, -INFINITY, INFINITY, None, math.nan, "text"]
     counts = condense(Distribution.count("x", grid, odd))
 
-    assert counts.tolist() == [2, *[0] * (CELLS - 2), 1, 3]
+    assert counts.tolist() == [2, *[0] * CELLS, 1, 3]
+
+
+@pytest.mark.parametrize("values", [np.arange(1600.0), np.arange(40), np.array([1, 1, 2])])
+def test_what_lies_beyond_the_reference_is_apart_from_its_edge(values):
+    """The lowest and the highest value share no cell with what is lower or higher than all."""
+    grid = fit_grid("x", values)
+    low, high = grid.points[[0, -1]]
+    (below, lowest, highest, above), size = place(grid, [low - 1, low, high, high + 1])
+
+    assert (below, above) == (0, size - 2)
+    assert 0 < lowest < highest < size - 2
 
 
 @pytest.mark.parametrize("counts", [[0, 0, 0], [5, 0, 2, 0], [0, 1, 10**12]])

@@ -42,11 +42,11 @@ def test_location_grows_upwards_and_scale_outwards():
     """Rows that move up make "higher" larger, rows that move outwards make "wider" larger."""
     found, mass = of(np.arange(3200.0))
     stream = found["values"]
-    up, out = np.zeros(17, np.int64), np.zeros(17, np.int64)
-    up[15], out[[0, 15]] = 9, 9
-    higher, wider = stream.score(np.array([mass, up, out])).T
+    up, out = np.zeros((2, len(mass)), np.int64)
+    up[-3], out[[1, -3]] = 9, 9
+    higher, wider, _ = stream.score(np.array([mass, up, out])).T
 
-    assert stream.names == ("higher", "wider")
+    assert stream.names == ("higher", "wider", "extreme values")
     assert stream.ordered
     assert (higher[0], wider[0]) == pytest.approx((0, 0), abs=1e-12)
     assert higher[1] > 1.5
@@ -54,8 +54,28 @@ def test_location_grows_upwards_and_scale_outwards():
     assert wider[2] > 1.5
 
 
+@pytest.mark.parametrize("values", [np.arange(3200.0), np.arange(40.0)])
+def test_what_lies_beyond_the_reference_is_extreme(values):
+    """To the ranks the edge of the reference and what lies beyond are one; the third score tells.
+
+    It is the share of the two cells at the ends on the arcsine scale, less that of the reference.
+    """
+    found, mass = of(values)
+    edge, below, above = np.zeros((3, len(mass)), np.int64)
+    edge[1], below[0], above[-2] = 9, 9, 9
+    panes = np.array([edge, below, above])
+    lower, _, extreme = found["values"].score(panes).T
+    usual = (mass[0] + mass[-2]) / mass.sum()
+
+    assert lower[:2] == pytest.approx(-1.7, abs=0.1)
+    assert extreme + 2 * np.arcsin(np.sqrt(usual)) == pytest.approx([0, np.pi, np.pi])
+
+
 def test_the_variance_is_one_over_the_rows():
-    """Of independent rows the variance of every score is that of chance alone, 1 / rows."""
+    """Of independent rows the variance of every score is that of chance alone, 1 / rows.
+
+    All but that of extreme values: of three expected rows the arcsine is no normal number.
+    """
     rng = np.random.default_rng(0)
     rows = 400
     ordered, mass = of(rng.normal(size=20_000))
@@ -111,8 +131,8 @@ def test_a_constant_that_comes_alive_has_a_score():
     assert scores[2] == pytest.approx([0, -np.pi, np.pi])
 
 
-def test_two_cells_have_a_location_only():
-    """A feature of two values has one score, how many are the higher one."""
+def test_two_cells_have_no_scale():
+    """A feature of two values is scored by how many are the higher one, and by what is neither."""
     found, counts = of([0, 0, 0, 1] * 100)
     stream = found["values"]
     share = counts[:-1] / counts.sum()
@@ -120,8 +140,8 @@ def test_two_cells_have_a_location_only():
     moved = np.zeros((1, len(counts)), np.int64)
     moved[0, ends[-1]] = 10
 
-    assert stream.names == ("higher",)
-    assert stream.score(moved)[0] == pytest.approx([np.sqrt(3)])
+    assert stream.names == ("higher", "extreme values")
+    assert stream.score(moved)[0] == pytest.approx([np.sqrt(3), 0])
 
 
 def test_a_feature_without_values_has_nothing_but_its_absence():

@@ -255,7 +255,10 @@ class TestIndependentRows:
         for name, values in {"x": np.arange(1600.0), "c": list("aab") * 400}.items()
         for it in streams(Distribution.count(name, fit_grid(name, values), values))
     ]
-    MASSES: ClassVar = {"x": np.append(np.full(16, 100), 0), "c": np.array([800, 400, 0, 0])}
+    MASSES: ClassVar = {
+        "x": np.array([6, 94, *[100] * 14, 94, 6, 0]),
+        "c": np.array([800, 400, 0, 0]),
+    }
 
     def plan(self):
         found = {it.key: it for it in self.FOUND}
@@ -266,7 +269,7 @@ class TestIndependentRows:
         rng = np.random.default_rng(seed)
         return [{"x": rng.multinomial(rows, x), "c": rng.multinomial(rows, c)} for _ in range(n)]
 
-    EVEN, SHARES = [*[1 / 16] * 16, 0], [2 / 3, 1 / 3, 0, 0]
+    EVEN, SHARES = MASSES["x"] / 1600, [2 / 3, 1 / 3, 0, 0]
 
     def run(self, hours, *, restart=False):
         watch, found = Watch(), []
@@ -277,7 +280,7 @@ class TestIndependentRows:
 
     def test_no_baseline_is_needed(self):
         """Without a day of history a change is found in hours, told as such and remembered."""
-        tilted = np.r_[np.full(8, 0.04), np.full(8, 0.085), 0]
+        tilted = np.r_[0, np.full(8, 0.04), np.full(8, 0.085), 0, 0]
         watch, found = self.run(self.hours(12, tilted, self.SHARES))
 
         assert {it.stream for it in found} == {"values/x"}
@@ -287,7 +290,7 @@ class TestIndependentRows:
 
     def test_what_goes_missing_is_found(self):
         """A growing share of missing values is an alarm of its own stream."""
-        holes = np.array([*[0.9 / 16] * 16, 0.1])
+        holes = np.array([0, *[0.9 / 16] * 16, 0, 0.1])
         _, found = self.run(self.hours(6, holes, self.SHARES))
 
         assert {it.stream for it in found} == {"absent/x"}
@@ -302,12 +305,12 @@ class TestIndependentRows:
 
     def test_a_restart_changes_nothing(self):
         """The evidence goes through JSON bit for bit."""
-        hours = self.hours(40, [*[1 / 16] * 16, 0], [0.6, 0.4, 0, 0], seed=3)
+        hours = self.hours(40, self.EVEN, [0.6, 0.4, 0, 0], seed=3)
         assert plain(self.run(hours)[0]) == plain(self.run(hours, restart=True)[0])
 
     def test_hours_without_rows_are_no_evidence(self):
         """A pane in which a feature has no value moves nothing of it."""
-        nothing = {"x": np.zeros(17, np.int64), "c": np.zeros(4, np.int64)}
+        nothing = {"x": np.zeros(19, np.int64), "c": np.zeros(4, np.int64)}
         watch, found = self.run([nothing] * 30)
 
         assert (watch.evidence, found) == ({}, [])

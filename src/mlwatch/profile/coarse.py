@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlwatch.profile.distribution import Distribution
-from mlwatch.profile.grid import Grid
+from mlwatch.profile.grid import Grid, NumericGrid
 from mlwatch.profile.values import NEGATIVE_INFINITY, POSITIVE_INFINITY, Values
 from mlwatch.records import Pane, Tally
 from mlwatch.spans import HOUR, floor
 
 CELLS = 16
-"""The most coarse cells of a feature."""
+"""The most coarse cells of a feature; numbers have one more at either end."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = "absent"
@@ -31,12 +31,25 @@ def condense(distribution: Distribution) -> Counts:
     Absent is what cannot be compared: missing values, NaN and values of a wrong kind.
     """
     absent = distribution.absent + distribution.wrong_kind
-    return np.append(distribution.cells(CELLS), absent)
+    return np.append(distribution.merged(coarse_cells(distribution.grid)), absent)
+
+
+def coarse_cells(grid: Grid) -> NDArray[np.intp]:
+    """Return which coarse cell each cell of a grid joins.
+
+    What lies beyond the outermost points of a numeric grid has a cell of its own at either end.
+    Few reference rows lie there, or none, so that in cells of equal mass a window far outside of
+    the reference would look like one at its edge.
+    """
+    joined = grid.coarse(CELLS)
+    if isinstance(grid, NumericGrid):
+        joined[[0, -1]] = -1, CELLS
+    return np.unique(joined, return_inverse=True)[1]
 
 
 def place(grid: Grid, values: Values) -> tuple[NDArray[np.intp], int]:
     """Return the place of each value in the coarse counts of its feature, and their length."""
-    joined = grid.coarse(CELLS)
+    joined = coarse_cells(grid)
     last = int(joined.max())
     cells = grid.locate(values)
     places = np.where(cells >= 0, joined[np.maximum(cells, 0)], last + 1)

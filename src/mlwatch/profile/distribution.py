@@ -149,9 +149,15 @@ class Distribution:
         """Return the counts of at most `k` coarse cells of about equal reference mass.
 
         The cells are cut on the reference alone, so they are the same for every window.
-        Infinities join the outermost cells.
         """
-        joined = self.grid.coarse(k)
+        return self.merged(self.grid.coarse(k))
+
+    def merged(self, joined: NDArray[np.intp]) -> Counts:
+        """Return the counts of merged cells; infinities join the outermost.
+
+        Args:
+            joined: The merged cell that each cell of the grid goes to, shape (grid.size,).
+        """
         counts = np.zeros(joined.max() + 1, np.int64)
         np.add.at(counts, joined, self.counts)
         counts[0] += self.negative_infinity

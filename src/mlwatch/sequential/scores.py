@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlwatch.profile import Distribution, NumericGrid
-from mlwatch.profile.coarse import CELLS, Counts, condense
+from mlwatch.profile.coarse import Counts, coarse_cells, condense
 from mlwatch.records import join_key
 
 Scores = NDArray[np.float64]
@@ -60,17 +60,17 @@ def streams(reference: Distribution) -> Iterator[Stream]:
 
 def _values(reference: Distribution, counts: Counts) -> Stream:
     mass = counts[:-1].astype(np.float64)
+    shares = mass / max(1.0, mass.sum())
     if isinstance(reference.grid, NumericGrid) and (mass > 0).sum() > 1:
         weights = rank_weights(mass)
         return Stream(
             reference.name,
             VALUES,
-            ("higher", "wider")[: weights.shape[1]],
-            lambda panes: panes[:, :-1] @ weights / _present(panes)[:, None],
+            (*("higher", "wider")[: weights.shape[1]], "extreme values"),
+            lambda panes: _ordered(panes, weights, shares),
             _present,
             ordered=True,
         )
-    shares = mass / max(1.0, mass.sum())
     return Stream(
         reference.name,
         VALUES,
@@ -100,6 +100,17 @@ def rank_weights(mass: Scores) -> Scores:
     return np.column_stack(weights)
 
 
+def _ordered(panes: Counts, weights: Scores, shares: Scores) -> Scores:
+    """Return the scores of location and scale, and that of the two cells at the ends.
+
+    Ranks end where the reference does: they cannot tell its edge from what lies far beyond.
+    """
+    present = _present(panes)
+    ranks = panes[:, :-1] @ weights / present[:, None]
+    extreme = _arcsine(panes[:, :1] + panes[:, -2:-1], present, shares[:1] + shares[-1:])
+    return np.column_stack([ranks, extreme])
+
+
 def _arcsine(k: Counts, rows: Counts, shares: Scores) -> Scores:
     """Return how far shares lie from those of the reference, on the scale where they vary alike.
 
@@ -125,7 +136,7 @@ def _names(reference: Distribution, cells: int) -> list[str]:
         around = [f"values {where} the constant" for where in ("below", "at", "above")]
         return around if cells == len(around) else ["values"] * cells
     names = ["other values"] * cells
-    joined = reference.grid.coarse(CELLS)
+    joined = coarse_cells(reference.grid)
     for category, cell in zip(reference.grid.categories, joined, strict=False):
         if (joined == cell).sum() == 1:
             names[cell] = f"rows of {category!r}"
