@@ -22,8 +22,11 @@ HOUR = timedelta(hours=1)
 POLICY = AlertPolicy(cooldown=5 * MINUTE, give_up_after=20 * MINUTE, stale_after=HOUR)
 
 
+GONE = "gone"
+
+
 class Signal:
-    """A collector that measures what it is told to."""
+    """A collector that measures what it is told to: a value, None, or something else instead."""
 
     name = "signal"
 
@@ -31,6 +34,8 @@ class Signal:
         self.value = value
 
     def collect(self, window):
+        if self.value == GONE:
+            return [Metric("signal", 0.0, n=1, labels={"of": "another"})]
         return [Metric("signal", self.value, n=1, why="" if self.value is not None else "none")]
 
 
@@ -140,15 +145,25 @@ def test_no_data_changes_nothing():
     assert worker.cycle(0.0) == RESOLVED
 
 
-def test_an_alert_whose_metric_is_measured_no_more_resolves():
-    """After `stale_after` without a measurement an alert resolves and says since when."""
+def test_an_alert_whose_metric_is_gone_resolves():
+    """After `stale_after` without its metric an alert resolves, and does not claim recovery."""
     worker = Worker()
     worker.cycle(1.0)
-    assert worker.cycle(None, after=HOUR - MINUTE) == []
-    assert worker.cycle(None) == RESOLVED
-    told = worker.told.alerts[-1].why
-    assert told == "not measured since 2024-01-01 12:01 UTC: how it stands is not known"
+    assert worker.cycle(GONE, after=HOUR - MINUTE) == []
+    assert worker.cycle(GONE) == RESOLVED
+    told = worker.told.alerts[-1]
+    assert told.title == "no longer measured: signal is 1 (signal above 0.5)"
+    assert told.why == "not measured since 2024-01-01 12:01 UTC: how it stands is not known"
     assert worker.cycle(1.0, after=5 * MINUTE) == FIRED
+
+
+def test_an_alert_that_cannot_be_judged_goes_on():
+    """Rows that run short are no recovery, however long: the alert fires until it is judged."""
+    worker = Worker()
+    worker.cycle(1.0)
+    assert [worker.cycle(None, after=HOUR) for _ in range(3)] == [[]] * 3
+    assert worker.cycle(GONE, after=HOUR - MINUTE) == []
+    assert worker.cycle(0.0) == RESOLVED
 
 
 # Restarts and workers

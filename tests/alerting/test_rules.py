@@ -41,7 +41,7 @@ def test_a_threshold_may_look_at_an_end_of_the_interval():
     assert found(Threshold("m", below=0.95, use="upper"), metric) == [True]
     assert found(Threshold("m", above=0.7, use="lower"), metric) == [False]
     assert found(Threshold("m", above=0.5, use="lower"), metric) == [True]
-    assert found(Threshold("m", above=0.5, use="lower"), Metric("m", None)) == []
+    assert found(Threshold("m", above=0.5, use="lower"), Metric("m", None)) == [None]
     with pytest.raises(ConfigurationError, match="m has no lower end"):
         found(Threshold("m", above=0.5, use="lower"), Metric("m", 0.75))
 
@@ -54,12 +54,13 @@ def test_a_threshold_on_nothing_says_so():
 
 
 def test_a_threshold_says_nothing_of_what_was_not_measured():
-    """A metric without a value, of another name or with other labels gives no finding."""
+    """Another name or other labels give no finding; without a value the alert stays as it is."""
     rule = Threshold("latency_ms", above=100, labels={"quantile": "0.95"})
     other = Metric("latency_ms", 500.0, labels={"quantile": "0.5"})
     none = Metric("latency_ms", None, labels={"quantile": "0.95"})
     own = Metric("latency_ms", 500.0, labels={"quantile": "0.95", "region": "eu"})
-    assert found(rule, other, none, Metric("accuracy", 500.0)) == []
+    assert found(rule, other, Metric("accuracy", 500.0)) == []
+    assert found(rule, none) == [None]
     assert found(rule, own) == [True]
 
 
@@ -106,7 +107,7 @@ def test_drift_fires_by_its_verdict():
     )
     assert found(rule, drift("stable", 0.01), drift("stable", 0.05)) == [False, False]
     assert found(rule, drift("stable", 0.3, "concept_drift")) == [False]
-    assert found(rule, drift("not enough data"), drift(""), Metric("drifted_features", 3.0)) == []
+    assert found(rule, drift("not enough data"), Metric("drifted_features", 3.0)) == [None]
     (small, none) = rule([drift("stable", 0.01), drift("stable")])
     assert small.why.startswith("at least 0.010 of the traffic differs from the reference (")
     assert none.why.startswith("no difference from the reference is certain (measured ")

@@ -152,14 +152,33 @@ class TestEpisodes:
         """While it is open it says how much of the window is certain, were it nothing at all."""
         service, told = self.drifted(), set()
         while (found := service.hours(1)["x"]).drifted:
-            size = found.why.split("; found ")[0]
-            if not found.effect_low:
-                told.add(size)
-            elif found.effect_low <= 0.05:
-                assert "differs from the reference, within the margin" in size
+            first, *_, last = found.why.split("; ")
+            if found.effect_low > 0.05:
+                assert "above the margin of 0.05" in found.why
             else:
-                assert "above the margin of 0.05" in size
-        assert told == {"no difference of the window from the reference is certain"}
+                assert first.startswith("higher than in any hour that is usual for this service")
+                assert last.startswith("of the window as a whole ")
+                told.add(last.replace(f"{found.effect_low:.3f}", "..."))
+        assert told == {
+            "of the window as a whole at least ... differs, within the margin",
+            "of the window as a whole no difference is certain",
+        }
+
+    def test_it_closes_though_single_days_always_differ(self):
+        """Where each day of the week has its own level, a calm week ends it, and for good."""
+        week = [0.8, 0.8, 0.8, 0.8, 0.8, -1.5, -1.5]
+        hours = [START + place * HOUR for place in range(-28 * 24, 0)]
+        rows = numbers(np.random.default_rng(0), 28 * 24 * 200, np.repeat(week * 4, 24 * 200))
+        service = Service(Reference.fit({"x": rows}, timestamps=np.repeat(hours, 200)))
+        service.days(1, x=week[0])
+        service.days(1, x=6.0)
+        assert service.results["x"].drifted
+        found = [service.days(1, x=week[day % 7])["x"] for day in range(2, 23)]
+        assert min(result.effect_low for result in found) > 0.1
+        closed = [result.drifted for result in found].index(False)
+
+        assert 7 <= closed <= 9
+        assert not any(result.drifted for result in found[closed:])
 
     def test_a_relapse_in_between_begins_the_day_anew(self):
         """What comes back before the day is over keeps the episode open."""

@@ -94,7 +94,8 @@ class AlertManager:
         for name, (alert, judged) in known.items():
             if alert.state == "firing" and now - judged >= self.policy.stale_after:
                 why = f"not measured since {judged:%Y-%m-%d %H:%M} UTC: how it stands is not known"
-                gone = replace(alert, state="resolved", time=now, why=why)
+                title = f"no longer measured: {alert.title}"
+                gone = replace(alert, state="resolved", time=now, title=title, why=why)
                 known[name] = (gone, judged)
                 changed.append(gone)
         body = {name: _plain(*it) for name, it in known.items() if not self._is_over(*it, now)}

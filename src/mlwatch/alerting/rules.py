@@ -12,7 +12,7 @@ from mlwatch.catalogue import CATALOGUE
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Severity, join_key
 
-_JUDGED = {"drifted", "stable"}
+_JUDGED = {"drifted": True, "stable": False}
 _SUBJECTS = {
     "drift": "a feature",
     "prediction_drift": "the prediction",
@@ -25,8 +25,8 @@ _ENDS = {"value": "value", "lower": "low", "upper": "high"}
 class Finding:
     """What a rule says of one metric now: firing, not firing, or (None) that it stays as it is.
 
-    A metric of which a rule says nothing, for want of data, leaves its alert as it is too, until
-    `AlertPolicy.stale_after`.
+    It stays while there is not enough data: an alert that cannot be judged is not over. A metric
+    of which nothing is said at all leaves its alert as it is until `AlertPolicy.stale_after`.
     """
 
     rule: str
@@ -109,7 +109,7 @@ class Threshold:
         return self.above if self.above is not None else self.below or 0.0
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
-        """Return a finding for each metric of this name that has a value.
+        """Return a finding for each metric of this name; without a value its alert stays.
 
         Raises:
             ConfigurationError: It could never fire: there is no such metric, or it has no interval.
@@ -118,17 +118,12 @@ class Threshold:
         for metric in metrics:
             if metric.name != self.metric or not self.labels.items() <= metric.labels.items():
                 continue
-            if metric.value is None:
-                continue
-            value = getattr(metric, _ENDS[self.use])
-            if value is None:
-                raise ConfigurationError(f"{self.name}: {self.metric} has no {self.use} end")
-            firing = None if self._is_between(value) else self._is_beyond(value)
+            firing = self._judge(metric)
             yield Finding(
                 self.name,
                 Severity(self.severity),
                 firing,
-                title=f"{_subject(metric)} is {metric.value:.4g} "
+                title=f"{_subject(metric)} is {_shown(metric.value)} "
                 f"({'' if firing else 'no longer: '}{self.name})",
                 why=_described(metric),
                 metric=metric,
@@ -141,6 +136,14 @@ class Threshold:
             near = difflib.get_close_matches(self.metric, measured | CATALOGUE.keys(), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigurationError(f"{self.name}: no metric {self.metric!r} is measured{hint}")
+
+    def _judge(self, metric: Metric) -> bool | None:
+        if metric.value is None:
+            return None
+        value = getattr(metric, _ENDS[self.use])
+        if value is None:
+            raise ConfigurationError(f"{self.name}: {self.metric} has no {self.use} end")
+        return None if self._is_between(value) else self._is_beyond(value)
 
     def _is_beyond(self, value: float) -> bool:
         return value > self.limit if self.above is not None else value < self.limit
@@ -166,10 +169,10 @@ class Drifted:
         _check_severity("Drifted(", self.severity)
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
-        """Return a finding for each feature that was judged."""
+        """Return a finding for each feature; where it could not be judged its alert stays."""
         for metric in metrics:
-            if metric.name in _SUBJECTS and metric.verdict in _JUDGED:
-                drifted = metric.verdict == "drifted"
+            if metric.name in _SUBJECTS:
+                drifted = _JUDGED.get(metric.verdict)
                 subject = metric.labels.get("feature") or _SUBJECTS[metric.name]
                 state = "has drifted" if drifted else "no longer drifts"
                 yield Finding(
@@ -234,11 +237,14 @@ def _subject(metric: Metric) -> str:
     return f"{metric.name} ({labels})" if labels else metric.name
 
 
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
 def _described(metric: Metric) -> str:
     spec = CATALOGUE.get(metric.name)
     text = "" if spec is None else spec.text
-    value = "none" if metric.value is None else f"{metric.value:.4g}"
     bounds = ""
     if metric.low is not None and metric.high is not None:
         bounds = f" (95%: {metric.low:.4g} to {metric.high:.4g})"
-    return f"{text} {value}{bounds} from {metric.n:,} rows".strip()
+    return f"{text} {_shown(metric.value)}{bounds} from {metric.n:,} rows".strip()

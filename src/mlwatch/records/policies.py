@@ -193,8 +193,8 @@ class AlertPolicy:
         cooldown: After an alert has resolved, the same one is not told again for this long.
         give_up_after: A message that could not be delivered is tried again, less and less often,
             for this long, and as long as its alert fires; then it is kept as "failed".
-        stale_after: An alert whose metric has not been measured for this long (a retired model
-            version, say) resolves and says so.
+        stale_after: An alert whose metric has been gone for this long (with a retired model
+            version, say) resolves and says so. Not enough data is not gone: it goes on firing.
     """
 
     cooldown: timedelta = timedelta(seconds=300)

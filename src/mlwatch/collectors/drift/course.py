@@ -59,21 +59,34 @@ class Course:
         sized = [self._size(result, view, watched=watched) for result, view in results]
         reason = self._reason(sized, stream) or self._sudden(stream, detector)
         key = join_key(first.feature, first.detector)
-        known = [it.effect_low or 0.0 for it in sized if it.drifted is not None]
+        before = self.episodes.pop(key, None)
         episode = follow(
-            self.episodes.pop(key, None),
+            before,
             opens=reason,
-            low=max(known, default=None),
+            low=self._low(sized, stream),
             margin=chosen_margin(self.policy, calibrated=watched),
             now=self.window.until,
             known=watched,
         )
         if episode is not None:
             self.episodes[key] = episode
+        elif before is not None:
+            self.seen.watch.latches.pop(stream, None)  # what is over opens no other
         return _told(_decisive(sized), episode, watched=watched)
 
     def _size(self, result: DriftResult, view: Window, *, watched: bool = False) -> DriftResult:
         return judge(result, self.policy, view.observed_seconds, calibrated=watched)
+
+    def _low(self, sized: Sequence[DriftResult], stream: str) -> float | None:
+        """Return the bound by which an episode goes on: the largest, or that of the longest span.
+
+        Once nothing has been unusual for a week the longest span decides alone, for the single
+        days of a week may always differ from the reference as a whole.
+        """
+        known = [it.effect_low or 0.0 for it in sized if it.drifted is not None]
+        if known and self.seen.is_watched(stream) and stream not in self.seen.watch.latches:
+            return known[-1]
+        return max(known, default=None)
 
     def _reason(self, sized: Sequence[DriftResult], stream: str) -> str:
         """Return why an episode has to be open: it matters, and is unusual where that is known."""
@@ -87,11 +100,16 @@ class Course:
     def _sudden(self, stream: str, detector: AnyDetector) -> str:
         """Return why an hour, or six, that were just closed were unusual and matter."""
         for event in self.seen.found:
-            if event.stream == stream and self._matters(event, detector):
-                return f"{event.why}, from {event.since:%Y-%m-%d %H:%M} to {event.until:%H:%M}"
+            low = self._certain(event, detector) if event.stream == stream else None
+            if low is not None:
+                return (
+                    f"{event.why}, from {event.since:%Y-%m-%d %H:%M} to {event.until:%H:%M}, "
+                    f"by at least {low:.3f} of its rows"
+                )
         return ""
 
-    def _matters(self, event: Unusual, detector: AnyDetector) -> bool:
+    def _certain(self, event: Unusual, detector: AnyDetector) -> float | None:
+        """Return how much is certain of an effect in a span, or None where it does not matter."""
         key = (event.since, event.until)
         if key not in self.parts:
             pairs = pairs_of(view := part_of(self.window, *key))
@@ -99,11 +117,12 @@ class Course:
         view, pairs_by_name = self.parts[key]
         feature = split_key(event.stream)[1]
         if feature not in pairs_by_name:
-            return False
+            return None
         found = ask(detector, *pairs_by_name[feature], view)
-        return isinstance(found, DriftResult) and bool(
-            self._size(found, view, watched=True).drifted
-        )
+        if not isinstance(found, DriftResult):
+            return None
+        sized = self._size(found, view, watched=True)
+        return (sized.effect_low or 0.0) if sized.drifted else None
 
 
 def _decisive(sized: Sequence[DriftResult]) -> DriftResult:
@@ -122,14 +141,16 @@ def _told(result: DriftResult, episode: Episode | None, *, watched: bool) -> Dri
     if episode is None:
         caveats = (*caveats, USUAL) if result.drifted else caveats
         return replace(result, drifted=False, caveats=caveats, why="")
-    why = result.why or _faded(result.effect_low or 0.0)
-    if watched or not result.drifted:
-        why = f"{why}; found {episode.since:%Y-%m-%d %H:%M}: {episode.why}"
+    found = f"found {episode.since:%Y-%m-%d %H:%M}"
+    if not result.drifted:
+        why = f"{episode.why}; {found}; {_faded(result.effect_low or 0.0)}"
+    else:
+        why = f"{result.why}; {found}: {episode.why}" if watched else result.why
     return replace(result, drifted=True, caveats=caveats, why=why)
 
 
 def _faded(low: float) -> str:
     """Say how much is certain of an effect that is no longer, or not yet, above the margin."""
     if not low:
-        return "no difference of the window from the reference is certain"
-    return f"at least {low:.3f} of the window differs from the reference, within the margin"
+        return "of the window as a whole no difference is certain"
+    return f"of the window as a whole at least {low:.3f} differs, within the margin"
