@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.collectors.drifting import START, Service, numbers, reference
 
+from mlwatch.collectors.drift.unusual import forget
 from mlwatch.detectors import KSDetector
 from mlwatch.records import AlarmBudget, DriftResult, Metric
 from mlwatch.reference import PREDICTION, Reference
@@ -312,6 +313,17 @@ class TestBeginningAnew:
         changed.cycle()
 
         assert changed.metric("backtest_alarms").n == 15
+
+    def test_a_day_that_is_not_over_is_no_example(self):
+        """A day of which an hour is to come is judged by the days before it, then counted once."""
+        service = Service(reference(10))
+        service.days(15)
+        service.hours(23, every=23)
+        service.memory = forget(service.memory, service.reference)
+        service.hours(3, every=3)
+
+        assert service.metric("calibration_days").value == 15
+        assert service.memory["watch"]["known_days"] == 16
 
     def test_giving_up_independence_learns_from_the_days(self):
         """Rows said to be independent, then not: the days of the reference are learnt from."""

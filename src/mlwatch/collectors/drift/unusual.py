@@ -220,7 +220,8 @@ def _recall(window: Window, subject: Subject) -> Seen:
 
 def _learn(watch: Watch, subject: Subject, window: Window, kept: Iterable[Pane] = ()) -> Backtest:
     """Learn what is usual from the traffic's own days; return what they would have alarmed."""
-    usual = own_days(window, subject, watch.bad, kept)
+    begun = [day_of(watch.latest)] if watch.latest is not None and watch.sums["day"] else []
+    usual = own_days(window, subject, [*watch.bad, *begun], kept)
     watch.known_days = len(set(usual.days))
     calibrate(watch, subject.streams.values(), usual)
     return subject.backtest(usual, subject.policy.budget)
