@@ -6,19 +6,26 @@ hourly AR(1), a daily and weekly season, and heavy-tailed shocks of whole days.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from scipy import stats
 
-from mlwatch.profile.coarse import History
-from mlwatch.sequential.scores import Stream, rank_weights
+from mlwatch.profile import Distribution, NumericGrid
+from mlwatch.profile.coarse import History, condense
+from mlwatch.sequential.scores import streams
 from mlwatch.spans import HOUR
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-CELLS = 16
-EDGES = stats.norm.ppf(np.arange(1, CELLS) / CELLS)
-"""The reference is so large that its cells are those of the distribution."""
+ROWS = 25_600
+VALUES = stats.norm.ppf((np.arange(ROWS) + 0.5) / ROWS)
+REFERENCE = Distribution.count("x0", NumericGrid.fit(VALUES), VALUES)
+"""So large that it is the distribution itself."""
+
+MASS = condense(REFERENCE)[:-1]
+CELLS = len(MASS)
+EDGES = stats.norm.ppf(np.cumsum(MASS[:-1]) / ROWS)
 
 MODELS = {
     "iid": (),
@@ -89,21 +96,9 @@ def history(counts, start=START):
     return History(HOUR, starts, {name: counts[:, i] for i, name in enumerate(found)})
 
 
-def stream(feature="x0", mass=None):
-    """Return what is watched of an ordered feature, by default one of equal cells."""
-    weights = rank_weights(np.full(CELLS, 100.0) if mass is None else np.asarray(mass, float))
-
-    def present(panes):
-        return panes[:, :-1].sum(axis=1)
-
-    return Stream(
-        feature,
-        "values",
-        ("higher", "wider"),
-        lambda panes: panes[:, :-1] @ weights / present(panes)[:, None],
-        present,
-        ordered=True,
-    )
+def stream(feature="x0"):
+    """Return what is watched of the values of a feature."""
+    return next(streams(replace(REFERENCE, name=feature)))
 
 
 def panes(counts, start=START):

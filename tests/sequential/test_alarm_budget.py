@@ -13,7 +13,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from scipy import stats
-from tests.sequential.simulated import CELLS, START, draw, history, names, panes, stream
+from tests.sequential.simulated import CELLS, EDGES, START, draw, history, names, panes, stream
 
 from mlwatch.detectors.evidence import dkw_halfwidth
 from mlwatch.records import AlarmBudget
@@ -113,10 +113,10 @@ def test_half_a_standard_deviation_is_found_within_two_days(model):
 @pytest.mark.slow
 def test_a_harmless_shift_is_silent_at_a_million_rows():
     """With 10**6 rows an hour .01 sd is seen by the first key, and kept silent by the second."""
-    probabilities = np.diff(stats.norm.cdf(stats.norm.ppf(np.arange(CELLS + 1) / CELLS) - 0.01))
+    edges = np.concatenate([[-np.inf], EDGES, [np.inf]])
+    law, probabilities = (np.diff(stats.norm.cdf(edges - shift)) for shift in (0, 0.01))
     rng = np.random.default_rng(14)
-    even = np.full(CELLS, 1 / CELLS)
-    past = rng.multinomial(10**6, even, (BACK * 24, 1))
+    past = rng.multinomial(10**6, law, (BACK * 24, 1))
     now = rng.multinomial(10**6, probabilities, (7 * 24, 1))
     past, now = (np.concatenate([it, 0 * it[..., :1]], axis=-1) for it in (past, now))
     watch = Watch()

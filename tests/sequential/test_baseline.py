@@ -49,18 +49,18 @@ def test_the_scale_is_never_below_chance():
     same = np.tile(np.append(np.full(CELLS, 10), 0), (20 * 24, 1, 1))
     usual = learn(stream(), history(same))
 
-    for spread, rows in zip(usual.spreads.values(), (160, 960, 3840), strict=True):
-        assert spread.scale == pytest.approx([1 / math.sqrt(rows)] * 2)
+    for spread, hours in zip(usual.spreads.values(), (1, 6, 24), strict=True):
+        assert spread.scale == pytest.approx([1 / math.sqrt(10 * CELLS * hours)] * 3)
 
 
 def test_small_panes_count_for_less():
     """A pane of a quarter of the usual rows deviates by half as much; a larger one by all."""
     usual = learn(stream(), history(draw("iid", 20 * 24)))
-    scores = usual.center + np.array([[0.3, -0.2]] * 3)
+    scores = usual.center + np.array([[0.3, -0.2, 0.1]] * 3)
     found = usual.deviations("hour", scores, np.array([50, 200, 800]))
 
-    assert found[0] == pytest.approx([0.15, -0.1])
-    assert found[1:] == pytest.approx(np.array([[0.3, -0.2]] * 2))
+    assert found[0] == pytest.approx([0.15, -0.1, 0.05])
+    assert found[1:] == pytest.approx(np.array([[0.3, -0.2, 0.1]] * 2))
 
 
 def test_the_excess_is_in_units_of_the_limit():
@@ -70,7 +70,7 @@ def test_the_excess_is_in_units_of_the_limit():
     rows = np.array([10_000])
     found = usual.excess("slot", (usual.center + edge)[None, :], rows, 1e-4)
 
-    assert found == pytest.approx(np.ones((1, 2)))
+    assert found == pytest.approx(np.ones((1, 3)))
 
 
 @pytest.mark.parametrize(("days", "known"), [(13, False), (14, True)])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sequential.simulated import CELLS, START, draw, history, names, panes, stream
+from tests.sequential.simulated import MASS, START, draw, history, names, panes, stream
 
 from mlwatch.profile import Distribution, fit_grid
 from mlwatch.records import AlarmBudget
@@ -118,15 +118,16 @@ def test_what_is_unusual_is_told_with_its_span_and_in_words():
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [
-        (lambda cells: np.r_[np.zeros(8), 2 * cells[8:]], "higher"),
-        (lambda cells: np.r_[2 * cells[:8], np.zeros(8)], "lower"),
-        (lambda cells: np.r_[4 * cells[:2], np.zeros(12), 4 * cells[14:]], "wider"),
-        (lambda cells: np.r_[np.zeros(7), 8 * cells[7:9], np.zeros(7)], "narrower"),
+        (lambda cells: np.r_[np.zeros(9), 2 * cells[9:]], "higher"),
+        (lambda cells: np.r_[2 * cells[:9], np.zeros(9)], "lower"),
+        (lambda cells: np.r_[0, 4 * cells[1:3], np.zeros(12), 4 * cells[15:17], 0], "wider"),
+        (lambda cells: np.r_[np.zeros(8), 8 * cells[8:10], np.zeros(8)], "narrower"),
+        (lambda cells: np.r_[30, cells[1:17], 30], "more extreme values"),
     ],
 )
 def test_each_direction_has_its_word(spoil, word):
-    """Higher, lower, wider and narrower are told apart."""
-    pane = np.append(spoil(np.full(CELLS, 25)), 0).astype(np.int64)
+    """Higher, lower, wider and narrower are told apart, and extreme values without a shift."""
+    pane = np.append(spoil(MASS // 64), 0).astype(np.int64)
     counts = np.stack([[pane, PAST[0, 1]]])
     watch = Watch()
     calibrate(watch, PLAN.streams.values(), history(draw("iid", DAYS * 24, 2)))
