@@ -64,6 +64,24 @@ def test_import_loads_nothing_heavy(tmp_path):
     assert loaded & HEAVY == set()
 
 
+IMPORTS_IN_ORDER = """
+import json, sys
+
+begun = []
+sys.addaudithook(lambda event, details: event == "import" and begun.append(details[0]))
+import mlwatch
+print(json.dumps(begun))
+"""
+
+
+def test_numpy_is_imported_from_the_top(tmp_path):
+    """numpy comes before any module of ours: from deep within, it may take twice as long."""
+    begun = json.loads(run(sys.executable, "-c", IMPORTS_IN_ORDER, cwd=tmp_path))
+
+    first = next(name for name in begun if name.startswith("mlwatch."))
+    assert begun.index("numpy") < begun.index(first)
+
+
 # numpy and msgspec are loaded first: what they do is not ours to answer for.
 IMPORT_UNDER_AUDIT = """
 import json, logging, sys, threading

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+# First, where the stack is shallow. At some depths each of the thousands of calls that make numpy's
+# types crosses the end of a chunk of the stack, which CPython then maps and unmaps every time
+# (python/cpython#142183): 50 ms, as much as the whole of numpy.
+import numpy as np  # noqa: F401
+
 from mlwatch.alerting import Drifted, MonitoringFault, Threshold
 from mlwatch.catalogue import CATALOGUE, MetricSpec
 from mlwatch.errors import (
