@@ -13,7 +13,7 @@ from mlwatch.alerting.rules import MonitoringFault
 from mlwatch.collectors import ErrorRateCollector
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
-from mlwatch.ingest import FindReference, Ingest
+from mlwatch.ingest import Ingest
 from mlwatch.protocols import (
     Collect,
     Collector,
@@ -28,7 +28,7 @@ from mlwatch.protocols import (
 )
 from mlwatch.recorder import Recorder
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
-from mlwatch.reference import Reference
+from mlwatch.reference import FindReference, Reference
 from mlwatch.spans import MINUTE
 from mlwatch.spool import MemorySpool, Spool
 

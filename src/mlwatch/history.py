@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
-from mlwatch.ingest import FindReference
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Pane, Table, split_key
+from mlwatch.reference import FindReference
 from mlwatch.spans import outward
 from mlwatch.window import COLLECTOR, Rows, Window
 

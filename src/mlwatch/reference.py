@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -302,6 +302,10 @@ class Reference:
         profile = Profile(body["rows"], found, codes)
         past = None if body["history"] is None else History.from_plain(body["history"])
         return cls(profile, scoring, body["tallies"], dict(body["meta"]), past)
+
+
+FindReference = Callable[[str], Reference | None]
+"""The reference of a model version, if there is one."""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Ingest: the spool into rows and panes of the store, exactly once."""
 
-from mlwatch.ingest.join import FindReference, Tally
+from mlwatch.ingest.join import Tally
 from mlwatch.ingest.loop import Ingest
 
-__all__ = ["FindReference", "Ingest", "Tally"]
+__all__ = ["Ingest", "Tally"]

@@ -29,12 +29,9 @@ from mlwatch.records import (
     add_tallies,
     join_key,
 )
-from mlwatch.reference import Reference
+from mlwatch.reference import FindReference, Reference
 from mlwatch.scoring import Label, Score, Scoring
 from mlwatch.spans import MINUTE, floor
-
-FindReference = Callable[[str], Reference | None]
-"""The reference of a model version, if there is one."""
 
 Tally = Callable[[Sequence[Prediction]], Mapping[str, int]]
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from mlwatch._guard import explain
 from mlwatch.errors import ConflictError, SpoolError
-from mlwatch.ingest.join import FindReference, Joined, Known, Tally, join, request_keys
+from mlwatch.ingest.join import Joined, Known, Tally, join, request_keys
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Batch, Fault, Progress, State, Table, join_key
+from mlwatch.reference import FindReference
 from mlwatch.spans import HOUR, floor
 from mlwatch.spool import Frame, SegmentId, Spool
 
