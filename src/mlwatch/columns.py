@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlwatch._guard import salvage
 from mlwatch.errors import DataError
-from mlwatch.recorder import Recorder
+
+if TYPE_CHECKING:
+    from mlwatch.recorder import Recorder
 
 Rows = tuple[list[tuple[Any, ...]], int]
 """Rows, and how many more there would be if no column were shorter than the others."""

@@ -1,4 +1,4 @@
-"""How finely each time is kept: by the minute, later by the hour, then by the day."""
+"""The time, and how finely each time is kept: by the minute, later by the hour, then by the day."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ DAILY_AFTER = timedelta(hours=48)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta.resolution
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time."""
+    return datetime.now(UTC)
 
 
 def floor(time: datetime, span: timedelta) -> datetime:

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from mlwatch.errors import MLWatchError
 from mlwatch.protocols import MetricStore
-from mlwatch.recorder import Recorder
 from mlwatch.records import Progress, Table
-from mlwatch.spool import Spool
+
+if TYPE_CHECKING:
+    from mlwatch.recorder import Recorder
+    from mlwatch.spool import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

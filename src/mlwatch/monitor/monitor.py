@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from mlwatch._guard import explain
 from mlwatch.alerting import Rule
-from mlwatch.background import Background
 from mlwatch.errors import ConfigurationError, MLWatchError, SpoolError
 from mlwatch.history import read_windows
 from mlwatch.monitor.recording import Recording
@@ -37,8 +36,7 @@ from mlwatch.records import (
     join_key,
 )
 from mlwatch.reference import Reference
-from mlwatch.spans import MINUTE, floor
-from mlwatch.spool.frame import utc_now
+from mlwatch.spans import MINUTE, floor, utc_now
 from mlwatch.status import Status, measure
 from mlwatch.window import Window, check_span
 
@@ -94,7 +92,9 @@ class Monitor(Recording):
         alerts: AlertPolicy = AlertPolicy(),  # noqa: B008  frozen
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        from mlwatch import assembly  # the parts it loads are not needed to import mlwatch
+        # What these load is not needed to import mlwatch.
+        from mlwatch import assembly
+        from mlwatch.background import Background
 
         assembly.check_arguments(
             store=store,

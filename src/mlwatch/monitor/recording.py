@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlwatch.columns import aligned, batch_rows, read_rows
 from mlwatch.observation import Observation
-from mlwatch.recorder import Recorder
+
+if TYPE_CHECKING:
+    from mlwatch.recorder import Recorder
 
 
 class Recording:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlwatch.errors import ConfigurationError, SpoolError
+from mlwatch.spans import utc_now
 from mlwatch.spool.frame import (
     OPENING,
     Counts,
@@ -21,7 +22,6 @@ from mlwatch.spool.frame import (
     Frame,
     SegmentId,
     new_writer,
-    utc_now,
 )
 from mlwatch.spool.reading import Place, begin, read_end, read_frames
 from mlwatch.spool.segment import OpenSegment

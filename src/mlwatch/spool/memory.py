@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from mlwatch.errors import SpoolError
+from mlwatch.spans import utc_now
 from mlwatch.spool.frame import (
     NOTHING,
     PREFIX,
@@ -20,7 +21,6 @@ from mlwatch.spool.frame import (
     encode_frame,
     new_writer,
     read_payload,
-    utc_now,
 )
 
 _SEGMENT_BYTES = 2**20
