@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from mlwatch.profile.coarse import place
 from mlwatch.profile.codes import coded
 from mlwatch.profile.grid import halves
 from mlwatch.profile.values import listed, numbers, require_column
-from mlwatch.records import Tallies
+from mlwatch.records import Tallies, digest
 from mlwatch.scoring import Scoring, fit_scoring, read_predictions
 
 FORMAT = "mlwatch-reference"
@@ -155,7 +154,7 @@ class Reference:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the reference; panes counted under another are never mixed with its own."""
-        return hashlib.sha256(msgspec.json.encode(self._body())).hexdigest()[:16]
+        return digest(msgspec.json.encode(self._body()))
 
     def distribution(self, name: str) -> Distribution:
         """Return the distribution of one feature.

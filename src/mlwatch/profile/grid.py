@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from mlwatch.profile.values import (
     numbers,
     set_apart,
 )
+from mlwatch.records import digest
 
 POINTS = 255
 """Most points of a numeric grid (equi-mass quantiles of the reference)."""
@@ -150,7 +150,7 @@ class NumericGrid:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of what the cells are; counts of another fingerprint must not be added."""
-        return _digest(self.to_plain())
+        return digest(msgspec.json.encode(self.to_plain()))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the grid as JSON-able values; `grid_from_plain` reads them bit for bit."""
@@ -238,7 +238,7 @@ class CategoricalGrid:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of what the cells are; counts of another fingerprint must not be added."""
-        return _digest(self.to_plain())
+        return digest(msgspec.json.encode(self.to_plain()))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the grid as JSON-able values; `grid_from_plain` reads them bit for bit."""
@@ -354,7 +354,3 @@ def _expected_outside(
     m = max(min_count, 1 + max((counts[name] for name in left_out), default=0))
     rows = sum(count for count in counts.values() if count <= m)
     return rows, rows + m * (m + 1) * sum(count == m + 1 for count in counts.values())
-
-
-def _digest(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from mlwatch.records.cells import Cells, Tallies, Tally, add_tallies, pack, sum_tallies
 from mlwatch.records.cycle import CycleReport
 from mlwatch.records.events import Outcome, Pending, Prediction
-from mlwatch.records.keys import file_name, join_key, split_key
+from mlwatch.records.keys import digest, file_name, join_key, split_key
 from mlwatch.records.policies import (
     AlarmBudget,
     AlertPolicy,
@@ -62,6 +62,7 @@ __all__ = [
     "Tallies",
     "Tally",
     "add_tallies",
+    "digest",
     "file_name",
     "join_key",
     "pack",

@@ -1,8 +1,7 @@
-"""Keys: parts joined so that no part can be mistaken for two."""
+"""Keys: parts joined so that no part can be mistaken for two, and digests."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 
@@ -21,5 +20,11 @@ def file_name(text: str) -> str:
     readable = re.sub(r"[^a-z0-9_]", "_", text)[:40]
     if readable == text:
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{readable}-{digest[:16]}"
+    return f"{readable}-{digest(text.encode('utf-8', 'surrogatepass'))}"
+
+
+def digest(content: bytes) -> str:
+    """Return 16 hexadecimal digits that in practice no other content has."""
+    from hashlib import sha256  # loads OpenSSL, which is not needed to import mlwatch
+
+    return sha256(content).hexdigest()[:16]
