@@ -68,7 +68,19 @@ def test_shipped_grid_brackets_large_references():
 
         assert low <= exact(reference, current) <= high <= low + 1 / 256 + 1e-12
         assert result.statistic == result.effect == low
-        assert f"{low:.4f} and {high:.4f}" in result.caveats[0]
+        assert result.caveats == ()
+
+
+def test_a_wide_bracket_is_named():
+    """Where the grid leaves D open by more than a tenth of the margin, a caveat gives both ends."""
+    rng = np.random.default_rng(0)
+    reference, current = rng.normal(size=2000), rng.normal(0.3, 1, 500)
+    past, present = counted(reference, current, points=20)
+    low, high = bracket(past, present)
+    result = KSDetector().detect(past, present)
+
+    assert high - low > 0.005
+    assert f"{low:.4f} and {high:.4f}" in result.caveats[0]
 
 
 @pytest.mark.parametrize("alternative", ["greater", "less"])

@@ -15,6 +15,9 @@ from mlwatch.records import DriftResult
 
 _INT64_MAX = 2**63 - 1
 
+_WIDE = 0.005
+"""A tenth of the margin that counts as drift by default: a narrower bracket changes no verdict."""
+
 Alternative = Literal["two-sided", "greater", "less"]
 
 _WORDS = {
@@ -30,8 +33,8 @@ class KSDetector:
 
     D is the largest difference in the share of rows up to any value: no rule of the form "above
     c" changes its hit rate by more. It is exact where every reference value is a point of the
-    grid, and otherwise the lower end of a bracket whose upper end is in the caveats. Infinities
-    take part, missing values do not.
+    grid, and otherwise the lower end of a bracket, of 1/256 on the grid of a reference; where it
+    is wider than 0.005 the caveats give both ends. Infinities take part, missing values do not.
 
     The p-value is that of the limit distribution (Kolmogorov, 1933; Smirnov, 1948) at the
     effective size n_e = n N / (n + N), one-sided exp(-2 n_e D^2); it is conservative where values
@@ -79,7 +82,7 @@ class KSDetector:
             effect_low=max(0.0, low - dkw_halfwidth(current.n, reference.n)),
             p_value=self._p_value(low, current.n, reference.n),
             why=f"the share of rows up to some value {_WORDS[self.alternative].format(low)}",
-            caveats=[thinned] if high > low else [],
+            caveats=[thinned] if high - low > _WIDE else [],
         )
 
     def _p_value(self, distance: float, n: int, n_reference: int) -> float:
