@@ -415,7 +415,9 @@ def test_the_report_can_be_read_at_a_glance():
     report = bench.cycle()
     lines = str(report).splitlines()
     assert lines[0] == f"{MODEL} {VERSION}  2023-12-31 12:00 to 2024-01-01 12:11 UTC"
-    assert lines[1] == "drifted: x (most: x, at least 100% of the traffic); monitoring faults: 1"
+    assert lines[1] == (
+        "1 of 2 features has drifted: x (at least 100% of the traffic); monitoring faults: 1"
+    )
     (accuracy,) = [line for line in lines if line.startswith("accuracy")]
     assert accuracy.split() == ["accuracy", "0.8123", "0.79", "to", "0.83", "1,200"]
     assert any(line.endswith("not enough data: 3 of 30") for line in lines)

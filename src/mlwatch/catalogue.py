@@ -63,7 +63,13 @@ _SPECS = (
         "Share of traffic that moved, one feature.",
         ("feature", "detector"),
     ),
-    MetricSpec("drifted_features", "features", "gauge", "down", "Features judged to have drifted."),
+    MetricSpec(
+        "drifted_features",
+        "features",
+        "gauge",
+        "down",
+        "Features judged to have drifted; the prediction is not one of them.",
+    ),
     MetricSpec(
         "prediction_drift",
         "share",

@@ -96,8 +96,24 @@ def test_what_moved_is_found_and_the_rest_is_not():
 
     assert verdicts(found) == {"age": True, "visits": False, "city": True}
     assert named(found, "drifted_features")[0].value == 2.0
+    assert named(found, "drifted_features")[0].why == "city, age"
     assert "above the margin of 0.1" in results(found)["age", "ks"].why
     assert results(found)["visits", "ks"].why == ""
+
+
+def test_the_worst_drift_says_where_it_is_none():
+    """The largest bound may be of a feature that has not drifted, and then that is said."""
+
+    def scripted(_reference, current):
+        age = current.name == "age"
+        low = 0.4 if age else 0.2
+        return DriftResult(current.name, "mine", low, low, low, None, current.n, 9, drifted=not age)
+
+    found = collect(of_counts(REFERENCE, rows(2000)), [scripted])
+    (worst,), (count,) = named(found, "worst_drift"), named(found, "drifted_features")
+
+    assert (worst.value, worst.why) == (0.4, "age (mine), stable")
+    assert (count.value, count.why) == (2.0, "visits, city")
 
 
 def test_a_harmless_shift_is_silent_at_any_amount_of_traffic():

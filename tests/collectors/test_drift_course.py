@@ -474,7 +474,8 @@ class TestMetrics:
 
         assert worst.value == max(it.effect_low for it in found.values()) == found["x"].effect_low
         assert worst.why == "x (ks)"
-        assert service.metric("drifted_features").value == 2.0
+        count = service.metric("drifted_features")
+        assert (count.value, count.why) == (2.0, "x, y")
 
     def test_no_two_are_alike(self):
         """Name and labels of a metric are given once a cycle."""

@@ -424,7 +424,7 @@ def test_the_report_tells_it_once():
     text = str(report)
     (alert,) = service.told.alerts
 
-    assert "drifted: error_rate (most: error_rate, at least" in text.splitlines()[1]
+    assert text.splitlines()[1] == "error_rate has drifted (at least 10% of the traffic)"
     (row,) = [line for line in text.splitlines() if line.startswith("error_rate  e_detector")]
     assert "drifted" in row
     assert "concept_drift" not in text

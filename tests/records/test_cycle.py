@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.traffic import START
 
+from mlwatch.collectors import error_rate
+from mlwatch.detectors import correlation, domain_classifier
 from mlwatch.records import CycleReport, DriftResult, Fault, Metric, Severity
+from mlwatch.records.table import APART
+from mlwatch.reference import PREDICTION
 from mlwatch.testing.checks import sample_alert
 
 HOSTILE = "x\nno drift found\r\x1b[31m\x00\u202e\u2028\tdrifted"
 
 
 def result(feature, drifted, **others):
-    values = {"why": "why", "missing": 2, "unseen": 3, **others}
+    values = {"effect": 0.31, "effect_low": 0.25, "why": "why", "missing": 2, "unseen": 3, **others}
     return DriftResult(
-        feature, "ks", 0.31, 0.31, 0.25, 1e-9, 1234, 98_765, drifted=drifted, **values
+        feature, "ks", 0.31, p_value=1e-9, n=1234, n_reference=98_765, drifted=drifted, **values
     )
 
 
@@ -90,8 +95,8 @@ def test_the_text_shows_every_verdict():
     by_feature = {line.split()[0]: line for line in lines if " ks " in line}
 
     assert lines[0].startswith("churn 2  2024-01-01 00:00 to 2024-01-02 00:00 UTC")
-    assert "drifted: age" in lines[1]
-    assert "not enough data for 1 of 3" in lines[1]
+    assert "1 of 3 features has drifted: age (at least 25% of the traffic)" in lines[1]
+    assert "not enough data for 1 of 3 features" in lines[1]
     assert "monitoring faults: 1" in lines[1]
     for feature, verdict in (("age", "drifted"), ("city", "stable"), ("new", "not enough data")):
         for shown in (verdict, "1,234", "98,765", "0.31", "0.25", "1e-09"):
@@ -107,7 +112,7 @@ def test_the_text_shows_every_verdict():
     [
         ((), "no drift was judged"),
         ((result("a", drifted=False),), "no drift found"),
-        ((result("a", drifted=None),), "not enough data for 1 of 1"),
+        ((result("a", drifted=None),), "not enough data for 1 of 1 feature"),
     ],
 )
 def test_nothing_found_and_nothing_known_are_two_things(drift, headline):
@@ -115,6 +120,78 @@ def test_nothing_found_and_nothing_known_are_two_things(drift, headline):
     report = CycleReport(model="m", model_version="", since=START, time=START, drift=drift)
 
     assert str(report).splitlines()[1] == headline
+
+
+def told(*drift, **others):
+    """Return the lines of a report."""
+    day = {"since": START, "time": START + timedelta(days=1)}
+    return str(CycleReport(model="m", model_version="", **day, drift=drift, **others)).splitlines()
+
+
+def sizes(**lows):
+    """Return a drifted result of each feature."""
+    return [result(name, drifted=True, effect_low=low) for name, low in lows.items()]
+
+
+@pytest.mark.parametrize(
+    ("drift", "headline"),
+    [
+        (sizes(prediction=0.4), "prediction has drifted (at least 40% of the traffic)"),
+        (
+            [*sizes(prediction=0.4, x=0.2, y=0.3), result("z", drifted=False)],
+            (
+                "prediction and 2 of 3 features have drifted, worst first: "
+                "y (at least 30% of the traffic), x"
+            ),
+        ),
+        (
+            sizes(prediction=0.4, error_rate=0.1, x=0.2),
+            (
+                "prediction, error_rate and 1 of 1 feature have drifted: "
+                "x (at least 20% of the traffic)"
+            ),
+        ),
+        (
+            sizes(a=0.1, b=0.2, c=0.3, d=0.4, e=0.5, f=0.6, g=0.7),
+            (
+                "7 of 7 features have drifted, worst first: "
+                "g (at least 70% of the traffic), f, e, d, c and 2 more"
+            ),
+        ),
+        (sizes(x=0.0), "1 of 1 feature has drifted: x"),
+        (
+            [result("prediction", drifted=None), result("x", drifted=False)],
+            "no drift found; not enough data for prediction",
+        ),
+        (
+            [result("x", drifted=None), replace(result("x", drifted=False), detector="missing")],
+            "no drift found",
+        ),
+    ],
+)
+def test_the_headline_names_what_drifted_and_counts_features_apart(drift, headline):
+    """The prediction is no feature; of features the worst are named, and how many more there are.
+
+    A feature of which one detector knows enough is judged, as in the metric `drifted_features`.
+    """
+    assert told(*drift)[1] == headline
+
+
+def test_what_is_no_feature_is_known_to_the_report():
+    """What goes by a name of its own beside the features is not counted as one."""
+    own = {error_rate.SUBJECT, correlation.FEATURE, domain_classifier.FEATURE}
+    assert {PREDICTION} | own == APART
+
+
+def test_versions_are_told_apart():
+    """What another model version's traffic did is told as such, in the headline and the table."""
+    other = replace(result("x", drifted=True), model_version="2")
+    lines = told(result("x", drifted=False), other)
+
+    assert lines[1] == (
+        "no drift found; "
+        "model_version 2: 1 of 1 feature has drifted: x (at least 25% of the traffic)"
+    )
 
 
 def test_hostile_names_stay_in_their_line():

@@ -12,6 +12,7 @@ from mlwatch.collectors.drift.course import Course
 from mlwatch.collectors.drift.unusual import Seen, Subject
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Fault, Memory, Metric
+from mlwatch.records.table import listed, worst_first
 from mlwatch.reference import PREDICTION
 from mlwatch.sequential.baseline import FEWEST_DAYS
 from mlwatch.window import Window
@@ -100,20 +101,22 @@ def _metric(result: DriftResult) -> Metric:
 
 
 def _summary(results: Iterable[DriftResult], names: Collection[str]) -> Iterator[Metric]:
-    """Return how many features have drifted, and the largest bound of an effect; no mean."""
+    """Return how many features have drifted, and which; the largest bound of an effect; no mean."""
     judged = [result for result in results if result.drifted is not None]
     features = {result.feature for result in results}.intersection(names)
     known = {result.feature for result in judged}.intersection(names)
     if features:
-        drifted = {result.feature for result in judged if result.drifted}.intersection(names)
+        drifted = [name for name in worst_first(judged) if name in features]
         unknown = len(features) - len(known)
-        why = f"not enough data for {unknown} of {len(features)}" if unknown else ""
+        lacking = f"not enough data for {unknown} of {len(features)}" if unknown else ""
+        why = "; ".join(filter(None, (listed(drifted), lacking)))
         value = float(len(drifted)) if known else None
         yield Metric("drifted_features", value, n=len(known), why=why)
     worst = max(judged, key=lambda result: result.effect_low or 0.0, default=None)
     if worst is not None and worst.effect is not None:
         low = worst.effect_low or 0.0
-        why = f"{worst.feature} ({worst.detector})" if low else "no effect is certain"
+        known_as = f"{worst.feature} ({worst.detector}){'' if worst.drifted else ', stable'}"
+        why = known_as if low else "no effect is certain"
         yield Metric("worst_drift", low, n=worst.n, why=why)
 
 
