@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -99,7 +100,7 @@ def test_the_text_shows_every_verdict():
     assert "not enough data for 1 of 3 features" in lines[1]
     assert "monitoring faults: 1" in lines[1]
     for feature, verdict in (("age", "drifted"), ("city", "stable"), ("new", "not enough data")):
-        for shown in (verdict, "1,234", "98,765", "0.31", "0.25", "1e-09"):
+        for shown in (verdict, "1,234", "98,765", "0.31", "0.25", "<1e-4"):
             assert shown in by_feature[feature]
     assert "not enough data: 12 of 30" in next(line for line in lines if line.startswith("recall"))
     assert any("0.88 to 0.92" in line for line in lines)
@@ -126,6 +127,12 @@ def told(*drift, **others):
     """Return the lines of a report."""
     day = {"since": START, "time": START + timedelta(days=1)}
     return str(CycleReport(model="m", model_version="", **day, drift=drift, **others)).splitlines()
+
+
+def row(lines, feature):
+    """Return the cells of the one drift row of a feature."""
+    (found,) = [line for line in lines if line.startswith(f"{feature}  ")]
+    return re.split(" {2,}", found)
 
 
 def sizes(**lows):
@@ -192,6 +199,101 @@ def test_versions_are_told_apart():
         "no drift found; "
         "model_version 2: 1 of 1 feature has drifted: x (at least 25% of the traffic)"
     )
+    assert row(lines, "x")[-1] == "stable"
+    assert row(lines, "x [model_version=2]")[-1] == "drifted"
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [(24, "1 day"), (24.8, "1 day"), (168, "7 days"), (36, "36 hours"), (6, "6 hours")],
+)
+def test_a_row_says_what_span_it_is_of(hours, shown):
+    """Whether the last day or the last week decided stands in the row."""
+    spanning = replace(result("x", drifted=True), since=START, time=START + timedelta(hours=hours))
+
+    assert row(told(spanning), "x")[2] == shown
+
+
+def test_the_drift_table_fits_a_screen():
+    """With names as they are in practice no line of the table has more than 100 columns."""
+    day = {"since": START, "time": START + timedelta(days=28)}
+    lacking = replace(result("cons.price.idx", drifted=None, missing=0, unseen=0), **day)
+    drifted = replace(result("education", drifted=True, caveats=("a", "b")), **day)
+    rows = [replace(lacking, detector="chi_square", n=999_999), replace(drifted, n=1)]
+
+    for some in (rows[:1], rows[1:]):
+        assert max(map(len, told(*some)[2:])) <= 100
+
+
+def test_what_is_said_of_many_rows_is_said_once():
+    """Caveats, and what is lacking, are numbered notes below the table."""
+    lines = told(
+        result("a", drifted=False, caveats=("usual",)),
+        result("b", drifted=True, caveats=("uncalibrated", "usual")),
+        result("c", drifted=None, why="not enough data: need 9 more rows"),
+        result("d", drifted=False),
+    )
+
+    assert [row(lines, name)[-1] for name in "abcd"] == [
+        "stable [2]", "drifted [1] [2]", "not enough data [3]", "stable",
+    ]  # fmt: skip
+    assert lines[-3:] == ["[1] uncalibrated", "[2] usual", "[3] need 9 more rows"]
+
+
+def test_what_drifted_comes_first():
+    """Rows that drifted come before those that lack data, and these before stable ones."""
+    drift = [result(name, verdict) for name, verdict in (("s", False), ("n", None), ("d", True))]
+
+    assert [line[0] for line in told(*drift)[4:7]] == ["d", "n", "s"]
+
+
+def test_counts_that_are_all_zero_take_no_room():
+    """The columns of missing, unseen and wrong values are shown where there are any."""
+    clean = result("a", drifted=True, missing=0, unseen=0)
+    (heads,) = [line for line in told(clean) if line.startswith("feature")]
+    assert re.split(" {2,}", heads)[-2:] == ["n ref", "verdict"]
+
+    (heads,) = [line for line in told(clean, replace(clean, unseen=4)) if "verdict" in line]
+    assert re.split(" {2,}", heads)[-2:] == ["unseen", "verdict"]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "line"),
+    [
+        (1, "(1 comparison in which nothing moved is not shown)"),
+        (2, "(2 comparisons in which nothing moved are not shown)"),
+    ],
+)
+def test_how_many_rows_are_not_shown(hidden, line):
+    """Comparisons in which nothing moved are counted, not shown, one or many."""
+    still = [result(f"x{place}", drifted=False, effect=0.0) for place in range(hidden)]
+
+    assert told(result("a", drifted=True), *still)[-1] == line
+
+
+def test_one_blank_line_between_sections():
+    """The verdict, the metrics, the drift and the alerts are one blank line apart."""
+    text = "\n".join(told(result("a", drifted=True), metrics=REPORT.metrics, alerts=REPORT.alerts))
+
+    assert len(text.split("\n\n")) == 4
+    assert "\n\n\n" not in text
+    assert text == text.strip()
+
+
+def test_a_new_alert_says_why():
+    """Below an alert that fired in this cycle stands what was found."""
+    alert = replace(sample_alert(), title="x has drifted", why="higher than is usual")
+    lines = told(alerts=(alert,), firing=(alert,))
+
+    assert lines[-1] == "    higher than is usual"
+    assert lines[-2].endswith("x has drifted")
+
+
+def test_thousands_are_set_apart_in_every_column():
+    """A value of a thousand reads like the number of rows beside it."""
+    lines = told(metrics=(Metric("prediction_count", 2323.0, n=2323),))
+
+    assert lines[-1].split() == ["prediction_count", "2,323", "2,323"]
 
 
 def test_hostile_names_stay_in_their_line():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlwatch.records.results import Alert, DriftResult, Fault, Metric
 
@@ -12,19 +12,13 @@ APART = {"prediction", "error_rate", "correlations", "all features"}
 
 _OWN_SECTION = {"drift", "prediction_drift", "concept_drift", "monitoring_fault"}
 _METRIC_HEADS = ("metric", "value", "95% interval", "n", "")
-_DRIFT_HEADS = (
-    "feature",
-    "detector",
-    "moved",
-    "at least",
-    "p",
-    "n",
-    "n ref",
-    "missing",
-    "unseen",
-    "wrong kind",
-    "verdict",
-    "",
+_DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
+_DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
+_DRIFT_ORDER = (True, None, False)
+_UNITS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
 )
 _MOST_NAMES = 5
 
@@ -44,30 +38,24 @@ def render(
 ) -> str:
     """Return a cycle as plain text: the verdict first, then metrics, drift, alerts and faults."""
     name = f"{clean(model)} {clean(model_version)}".strip()
-    lines = [
+    head = [
         f"{name}  {since:%Y-%m-%d %H:%M} to {time:%Y-%m-%d %H:%M} UTC",
         _headline(drift, faults, model_version),
     ]
     shown = [metric for metric in metrics if metric.name not in _OWN_SECTION]
-    lines += _section(_METRIC_HEADS, [_metric_row(metric, model_version) for metric in shown])
-    moved = [result for result in drift if result.drifted is not False or result.effect]
-    lines += _section(_DRIFT_HEADS, [_drift_row(result) for result in moved])
-    if len(moved) < len(drift):
-        lines += [
-            f"({len(drift) - len(moved)} comparisons in which nothing moved are not shown)",
-            "",
-        ]
-    lines += [f"{alert.state}: [{alert.severity}] {clean(alert.title)}" for alert in alerts]
+    rows = [_metric_row(metric, model_version) for metric in shown]
     told = {alert.id for alert in alerts}
-    lines += [
+    tail = [line for alert in alerts for line in _told(alert)]
+    tail += [
         f"still firing since {alert.since:%Y-%m-%d %H:%M}: [{alert.severity}] {clean(alert.title)}"
         for alert in firing
         if alert.id not in told
     ]
-    lines += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
+    tail += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
     if fixed:
-        lines.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
-    return "\n".join(lines)
+        tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
+    sections = [head, _table(_METRIC_HEADS, rows), _drift_section(drift, model_version), tail]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
 def worst_first(drift: Iterable[DriftResult]) -> list[str]:
@@ -90,7 +78,7 @@ def number(value: float | None) -> str:
     """Return a figure in four significant digits, or "-" where there is none."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) < 999.95 else f"{value:,.0f}"
 
 
 def clean(text: str) -> str:
@@ -160,34 +148,85 @@ def _metric_row(metric: Metric, own_version: str) -> tuple[str, ...]:
     return clean(name), number(metric.value), interval, f"{metric.n:,}", clean(note)
 
 
-def _drift_row(result: DriftResult) -> tuple[str, ...]:
+def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:
+    """Return the drift table: what drifted first, what is said of many rows as numbered notes."""
+    shown = [result for result in drift if result.drifted is not False or result.effect]
+    shown.sort(key=lambda result: _DRIFT_ORDER.index(result.drifted))
+    counts = [(result.missing, result.unseen, result.wrong_kind) for result in shown]
+    used = [place for place in range(len(_DRIFT_COUNTS)) if any(row[place] for row in counts)]
+    notes: dict[str, int] = {}
+    rows = [
+        [
+            *_drift_row(result, own_version),
+            *(f"{row[place]:,}" for place in used),
+            result.verdict + "".join(f" [{note}]" for note in _noted(result, notes)),
+        ]
+        for result, row in zip(shown, counts, strict=True)
+    ]
+    lines = _table((*_DRIFT_HEADS, *(_DRIFT_COUNTS[place] for place in used), "verdict"), rows)
+    lines += [f"[{place}] {clean(text)}" for text, place in notes.items()]
+    if hidden := len(drift) - len(shown):
+        verb = "is" if hidden == 1 else "are"
+        lines.append(f"({_plural(hidden, 'comparison')} in which nothing moved {verb} not shown)")
+    return lines
+
+
+def _drift_row(result: DriftResult, own_version: str) -> tuple[str, ...]:
+    name = result.feature
+    if result.model_version not in {"", own_version}:
+        name = f"{name} [model_version={result.model_version}]"
     return (
-        clean(result.feature),
+        clean(name),
         clean(result.detector),
-        number(result.effect),
-        number(result.effect_low),
-        number(result.p_value),
+        _span(result.time - result.since),
+        _share(result.effect),
+        _share(result.effect_low),
+        _p_value(result.p_value),
         f"{result.n:,}",
         f"{result.n_reference:,}",
-        f"{result.missing:,}",
-        f"{result.unseen:,}",
-        f"{result.wrong_kind:,}",
-        result.verdict,
-        clean(result.why if result.drifted is None else "; ".join(result.caveats)),
     )
+
+
+def _noted(result: DriftResult, notes: dict[str, int]) -> list[int]:
+    """Return the numbers of a result's notes; one that is new gets the next."""
+    lacking = result.why.removeprefix(f"{result.verdict}: ")
+    texts = [lacking] if result.drifted is None else result.caveats
+    return [notes.setdefault(text, len(notes) + 1) for text in texts if text]
+
+
+def _told(alert: Alert) -> list[str]:
+    lines = [f"{alert.state}: [{alert.severity}] {clean(alert.title)}"]
+    return [*lines, f"    {clean(alert.why)}"] if alert.why else lines
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<1e-4" if value < 1e-4 else f"{value:.2g}"
+
+
+def _span(span: timedelta) -> str:
+    """Return a span in the largest unit that fits it to 5%: windows end where panes do."""
+    for unit, name in _UNITS:
+        count = round(span / unit)
+        if count and abs(span - count * unit) <= span / 20:
+            return _plural(count, name)
+    return "-"
 
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _section(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    rows = list(rows)
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    lines = [
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (heads, *rows)
     ]
-    return ["", *lines, ""]
