@@ -280,13 +280,14 @@ def test_one_blank_line_between_sections():
     assert text == text.strip()
 
 
-def test_a_new_alert_says_why():
-    """Below an alert that fired in this cycle stands what was found."""
+def test_an_alert_says_why():
+    """Below an alert stands what was found, in the cycle in which it fired and later."""
     alert = replace(sample_alert(), title="x has drifted", why="higher than is usual")
-    lines = told(alerts=(alert,), firing=(alert,))
+    new, old = told(alerts=(alert,), firing=(alert,)), told(firing=(alert,))
 
-    assert lines[-1] == "    higher than is usual"
-    assert lines[-2].endswith("x has drifted")
+    assert new[-2:] == ["firing: [warning] x has drifted", "    higher than is usual"]
+    assert old[-2].startswith("still firing since 20")
+    assert old[-1] == new[-1]
 
 
 def test_thousands_are_set_apart_in_every_column():

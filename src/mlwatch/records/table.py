@@ -45,12 +45,12 @@ def render(
     shown = [metric for metric in metrics if metric.name not in _OWN_SECTION]
     rows = [_metric_row(metric, model_version) for metric in shown]
     told = {alert.id for alert in alerts}
-    tail = [line for alert in alerts for line in _told(alert)]
-    tail += [
-        f"still firing since {alert.since:%Y-%m-%d %H:%M}: [{alert.severity}] {clean(alert.title)}"
+    standing = [(alert.state, alert) for alert in alerts] + [
+        (f"still firing since {alert.since:%Y-%m-%d %H:%M}", alert)
         for alert in firing
         if alert.id not in told
     ]
+    tail = [line for state, alert in standing for line in _told(state, alert)]
     tail += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
@@ -194,8 +194,8 @@ def _noted(result: DriftResult, notes: dict[str, int]) -> list[int]:
     return [notes.setdefault(text, len(notes) + 1) for text in texts if text]
 
 
-def _told(alert: Alert) -> list[str]:
-    lines = [f"{alert.state}: [{alert.severity}] {clean(alert.title)}"]
+def _told(state: str, alert: Alert) -> list[str]:
+    lines = [f"{state}: [{alert.severity}] {clean(alert.title)}"]
     return [*lines, f"    {clean(alert.why)}"] if alert.why else lines
 
 

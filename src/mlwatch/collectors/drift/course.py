@@ -104,7 +104,7 @@ class Course:
             if low is not None:
                 return (
                     f"{event.why}, from {event.since:%Y-%m-%d %H:%M} to {event.until:%H:%M}, "
-                    f"by at least {low:.3f} of its rows"
+                    f"where at least {low:.3f} of the rows moved"
                 )
         return ""
 
