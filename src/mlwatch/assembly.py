@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from mlwatch import defaults
 from mlwatch.alerting import AlertManager, Rule
 from mlwatch.alerting.rules import MonitoringFault
-from mlwatch.collectors import ErrorRateCollector
+from mlwatch.collectors import DriftCollector, DriftScoreCollector, ErrorRateCollector
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
 from mlwatch.ingest import Ingest
@@ -23,12 +24,13 @@ from mlwatch.protocols import (
     MetricStore,
     Notifier,
     Notify,
+    part_features,
     part_name,
     part_names,
 )
 from mlwatch.recorder import Recorder
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
-from mlwatch.reference import FindReference, Reference
+from mlwatch.reference import PREDICTION, FindReference, Reference
 from mlwatch.spans import MINUTE
 from mlwatch.spool import MemorySpool, Spool
 
@@ -122,6 +124,22 @@ def references(
     if isinstance(given, Mapping):
         return by_version.get
     return lambda version: given  # noqa: ARG005
+
+
+def check_features(
+    collectors: Iterable[object], given: Reference | Mapping[str, Reference] | None
+) -> None:
+    """Raise `ConfigurationError` where a detector names a feature that no reference has."""
+    known = given.values() if isinstance(given, Mapping) else [given]
+    names = {name for found in known if found is not None for name in found.features}
+    judges = [it for it in collectors if isinstance(it, DriftCollector | DriftScoreCollector)]
+    for detector in (it for judge in judges if names for it in judge.detectors):
+        for name in sorted(part_features(detector) - names - {PREDICTION}):
+            near = difflib.get_close_matches(name, names, n=3) or sorted(names)
+            raise ConfigurationError(
+                f"detectors: {part_name(detector)!r} names a feature {name!r}, which the "
+                f"reference does not have; there is {', '.join(near)}"
+            )
 
 
 def check_arguments(

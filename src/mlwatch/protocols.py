@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -58,7 +58,8 @@ class DriftDetector(Protocol):
     `detect` returns None when the detector is not for this kind of feature. It leaves `drifted`
     at None: the drift collector judges by one policy. A detector that sets `drifted` is taken at
     its word. `effect` is a share of traffic between 0 and 1. With `current.n == 0` it returns a
-    result without a statistic and says why.
+    result without a statistic and says why. It may also have `features`, a set of the names
+    that it was given; a monitor refuses those that its reference does not have.
     """
 
     @property
@@ -184,3 +185,9 @@ def part_names(part: object) -> frozenset[str]:
     """Return the names under which a detector's results go: those of its members, or its own."""
     names = getattr(part, "names", None)
     return frozenset({part_name(part)} if names is None else names)
+
+
+def part_features(part: object) -> frozenset[str]:
+    """Return the features that a detector, or a member of it, was given by name."""
+    named = getattr(part, "features", None)
+    return frozenset(named) if isinstance(named, Set) else frozenset()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlwatch import ConfigurationError, Monitor, Reference
+from mlwatch.collectors import DriftCollector
 from mlwatch.detectors import (
     ChiSquareDetector,
     CorrelationDetector,
@@ -208,6 +210,60 @@ def test_results_of_two_detectors_do_not_replace_each_other():
     with pytest.raises(ConfigurationError, match="may both be called 'ks'"):
         Monitor(store=MemoryStore(), model="m", detectors=[KSDetector(), composite])
     Monitor(store=MemoryStore(), model="m", detectors=[KSDetector("two-sided", "a"), composite])
+
+
+MISSPELT = PerFeature({"plann": ChiSquareDetector()}, default=KSDetector())
+AGE = {"1": REFERENCE, "2": Reference.fit({"years": RNG.normal(size=100)})}
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        MISSPELT,
+        any_of(MissingDetector(), MISSPELT, name="per_feature"),
+        PerKind(categorical=MISSPELT, name="per_feature"),
+        PerFeature({"age": MISSPELT}),
+        PerFeature({"age": KSDetector()}, default=MISSPELT),
+    ],
+)
+@pytest.mark.parametrize("in_collector", [False, True])
+@pytest.mark.parametrize("reference", [REFERENCE, AGE], ids=["one", "by version"])
+def test_a_misspelt_feature_is_refused(detector, in_collector, reference):
+    """A feature no reference has, however deep it is named, is refused with its near matches."""
+    given = {"collectors": [DriftCollector([detector])]} if in_collector else {}
+    says = "detectors: 'per_feature' names a feature 'plann', .* there is plan$"
+    with pytest.raises(ConfigurationError, match=says):
+        Monitor(
+            reference,
+            store=MemoryStore(),
+            model_version="1",
+            **given or {"detectors": [detector]},
+        )
+
+
+def test_a_feature_like_no_other_is_refused_with_all_names():
+    """Where nothing is near, the message names what there is."""
+    with pytest.raises(ConfigurationError, match=r"'income', .* there is age, plan$"):
+        Monitor(REFERENCE, store=MemoryStore(), detectors=[PerFeature({"income": KSDetector()})])
+
+
+@pytest.mark.parametrize(("features", "refused"), [({"agee"}, True), (["agee"], False)])
+def test_features_of_ones_own_detector(features, refused):
+    """A detector of one's own is held to the set of features that it says it names."""
+    own = ScriptedDetector({})
+    own.features = features
+    expected = pytest.raises(ConfigurationError, match="'agee'") if refused else nullcontext()
+    with expected:
+        Monitor(REFERENCE, store=MemoryStore(), detectors=[own])
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"), [(REFERENCE, "prediction"), (AGE, "years"), (None, "anything")]
+)
+def test_a_feature_that_may_come_is_accepted(reference, name):
+    """The predictions, a feature of another version, and any where there is no reference."""
+    detector = PerFeature({name: KSDetector()})
+    Monitor(reference, store=MemoryStore(), model_version="1", detectors=[detector]).close()
 
 
 def test_a_scripted_detector_has_a_part_in_composites():

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Distribution
-from mlwatch.protocols import Detect, DriftDetector, part_name, part_names
+from mlwatch.protocols import Detect, DriftDetector, part_features, part_name, part_names
 from mlwatch.records import DriftResult
 
 Part = DriftDetector | Detect
@@ -55,6 +55,11 @@ class PerKind:
         """The names that results may carry."""
         return _names(self.kinds.values())
 
+    @property
+    def features(self) -> frozenset[str]:
+        """The features that members were given by name."""
+        return _features(self.kinds.values())
+
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return what the detector of the feature's kind returns; None where there is none."""
         return _ask(self.kinds.get(current.kind), reference, current)
@@ -65,7 +70,7 @@ class PerFeature:
     """Choose the detector by the name of the feature.
 
     Results are those of the chosen detector, under its own name. The model's predictions go by
-    the name "prediction".
+    the name "prediction". A monitor refuses a feature that its reference does not have.
 
     Args:
         detectors: By feature.
@@ -101,8 +106,17 @@ class PerFeature:
     @property
     def names(self) -> frozenset[str]:
         """The names that results may carry."""
+        return _names(self._parts)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The features that it, or a member, was given by name."""
+        return _features(self._parts) | self.detectors.keys()
+
+    @property
+    def _parts(self) -> list[Part]:
         rest = () if self.default is None else (self.default,)
-        return _names([*self.detectors.values(), *rest])
+        return [*self.detectors.values(), *rest]
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return what the feature's detector returns; None where there is none."""
@@ -136,6 +150,10 @@ def any_of(*detectors: Part, name: str | None = None) -> DriftDetector:
 class _AnyOf:
     detectors: tuple[Part, ...]
     name: str
+
+    @property
+    def features(self) -> frozenset[str]:
+        return _features(self.detectors)
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         asked = (_ask(part, reference, current) for part in self.detectors)
@@ -176,6 +194,10 @@ def _ask(part: Part | None, reference: Distribution, current: Distribution) -> D
 
 def _names(parts: Any) -> frozenset[str]:
     return frozenset().union(*map(part_names, parts))
+
+
+def _features(parts: Any) -> frozenset[str]:
+    return frozenset().union(*map(part_features, parts))
 
 
 def _require_part(where: str, part: object) -> None:

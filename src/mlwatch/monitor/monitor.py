@@ -128,6 +128,7 @@ class Monitor(Recording):
             alerts=alerts,
             clock=clock,
         )
+        assembly.check_features(self._parts.cycle.collectors.values(), reference)
         super().__init__(self._parts.recorder, model, model_version)
         self._last_cycle: datetime | None = None
         self._last_error = ""
