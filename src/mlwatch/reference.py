@@ -29,8 +29,9 @@ VERSION = 2
 PREDICTION = "prediction"
 """The name under which the model's own predictions are compared."""
 
-_HISTORY_HOURS = 8 * 7 * 24
+_HISTORY_DAYS = 8 * 7
 _HOUR_MICROSECONDS = 3_600_000_000
+_YEARS = np.array(["0001", "10000"], "datetime64[h]").astype(np.int64)
 
 
 class _Rows(Protocol):
@@ -85,7 +86,8 @@ class Reference:
                 other numbers are a regression.
             timestamps: When each row of the data was seen, shape (n,); times without a zone are
                 UTC. With 14 days or more of them the reference knows what is usual from one day
-                to the next. Predictions take part where there is one a row of the data.
+                to the next, by the last 56 days that have rows. Predictions take part where there
+                is one a row of the data.
             classes: The classes, the positive one last; sorted outcomes when not said.
             decision_threshold: A binary score from here up is a positive prediction.
             min_count: Categories seen fewer times are pooled, never written.
@@ -190,7 +192,8 @@ class Reference:
         if known is not None and served is not None and len(served) == rows:
             values = read_predictions(self.scoring, served, scores=known.kind == "numeric")
             columns[PREDICTION] = place(known.grid, values)
-        recent = hours >= hours.max() - _HISTORY_HOURS
+        days = hours // 24
+        recent = days >= np.unique(days)[-_HISTORY_DAYS:][0]
         kept = {name: (places[recent], size) for name, (places, size) in columns.items()}
         return History.of_rows(hours[recent], kept)
 
@@ -376,11 +379,11 @@ def _hours(timestamps: Any, rows: int) -> NDArray[np.int64]:
     if len(values) != rows:
         raise DataError(f"{len(values)} timestamps for {rows} rows of data: give one a row")
     found, codes = numbers(values, time=True)
-    odd = np.flatnonzero(codes)
+    hours: NDArray[np.int64] = found // _HOUR_MICROSECONDS
+    odd = np.flatnonzero((codes != 0) | (hours < _YEARS[0]) | (hours >= _YEARS[1]))
     if len(odd):
         raise DataError(
-            f"timestamps: {values[odd[0]]!r} in row {odd[0]} is no time: give datetimes, or leave "
-            "those rows out"
+            f"timestamps: {values[odd[0]]!r} in row {odd[0]} is no time of the years 1 to 9999: "
+            "give datetimes, or leave those rows out"
         )
-    hours: NDArray[np.int64] = found // _HOUR_MICROSECONDS
     return hours

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlwatch import Reference
+from mlwatch import DataError, Reference
 from mlwatch.profile import Distribution, NumericGrid, fit_grid
 from mlwatch.profile.coarse import (
     CELLS,
@@ -136,7 +136,52 @@ def test_rows_that_chose_a_vocabulary_are_in_no_history():
 
     assert reference.distribution("c").total == 2500
     assert set(recent.counts["c"].sum(axis=1).tolist()) <= {0, 1}
-    assert len(recent.starts) == 8 * 7 * 24 + 1
+    assert len(recent.starts) == 55 * 24 + 5000 % 24
+
+
+@pytest.mark.parametrize(
+    "odd", [datetime.max.replace(tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)]
+)
+def test_an_odd_time_costs_no_other_row_its_place(odd):
+    """However far away a row is, the days that are kept are the last ones that have rows."""
+    times = [START + i * HOUR for i in range(100 * 24)]
+    kept = Reference.fit({"x": range(2401)}, timestamps=[*times, odd]).history
+    usual = [day_of(START + day * DAY) for day in range(100)]
+
+    expected = [*usual, "9999-12-31"] if odd.year > 2000 else usual
+    assert sorted(set(kept.days)) == expected[-56:]
+    few = Reference.fit({"x": range(481)}, timestamps=[*times[:480], odd]).history
+    assert sorted(set(few.days)) == sorted([*usual[:20], day_of(odd)])
+    assert few.counts["x"].sum() == 481
+
+
+def test_days_that_are_weeks_apart_are_kept():
+    """A batch a week is a day a week: 56 of them are kept."""
+    times = [START + week * 7 * DAY for week in range(70) for _ in range(3)]
+    kept = Reference.fit({"x": range(210)}, timestamps=times).history
+
+    assert kept.starts == tuple(times[-3 * 56 :: 3])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        math.nan,
+        "soon",
+        1_700_000_000,
+        np.datetime64("NaT"),
+        np.datetime64("10000-01-01T00", "h"),
+        np.datetime64("0000-12-31T23", "h"),
+    ],
+)
+def test_what_is_no_time_is_refused(odd):
+    """What stands for no time, or for one of no year that a datetime has, is named."""
+    times = [START, START + HOUR, odd]
+    with pytest.raises(
+        DataError, match=r"timestamps: .* in row 2 is no time of the years 1 to 999"
+    ):
+        Reference.fit({"x": [1, 2, 3]}, timestamps=times)
 
 
 def some_history(hours=100, seed=0, start=START):
