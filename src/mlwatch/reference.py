@@ -86,8 +86,8 @@ class Reference:
                 other numbers are a regression.
             timestamps: When each row of the data was seen, shape (n,); times without a zone are
                 UTC. With 14 days or more of them the reference knows what is usual from one day
-                to the next, by the last 56 days that have rows. Predictions take part where there
-                is one a row of the data.
+                to the next, by the last 56 days that have rows; a first and a last day that are cut
+                short are no example. Predictions take part where there is one a row of the data.
             classes: The classes, the positive one last; sorted outcomes when not said.
             decision_threshold: A binary score from here up is a positive prediction.
             min_count: Categories seen fewer times are pooled, never written.
@@ -195,7 +195,7 @@ class Reference:
         days = hours // 24
         recent = days >= np.unique(days)[-_HISTORY_DAYS:][0]
         kept = {name: (places[recent], size) for name, (places, size) in columns.items()}
-        return History.of_rows(hours[recent], kept)
+        return History.of_rows(hours[recent], kept).of_whole_days()
 
     def count(self, frame: Any) -> Profile:
         """Count a DataFrame, or a mapping of arrays of equal length, on the reference's grids.

@@ -115,13 +115,13 @@ def test_the_history_of_a_reference_is_that_of_its_hours():
 def test_predictions_take_part_where_there_is_one_a_row():
     """The history holds the predictions of the rows, and no others."""
     rng = np.random.default_rng(2)
-    data, scores, truth = {"x": rng.normal(size=400)}, rng.random(400), rng.integers(0, 2, 400)
-    times = [START + i * HOUR for i in range(400)]
+    data, scores, truth = {"x": rng.normal(size=384)}, rng.random(384), rng.integers(0, 2, 384)
+    times = [START + i * HOUR for i in range(384)]
     options = {"task": "binary", "timestamps": times}
     with_them = Reference.fit(data, predictions=scores, outcomes=truth, **options)
     of_others = Reference.fit(data, predictions=scores[:99], outcomes=truth[:99], **options)
 
-    assert with_them.history.counts["prediction"].sum(axis=1).tolist() == [1] * 400
+    assert with_them.history.counts["prediction"].sum(axis=1).tolist() == [1] * 384
     total = with_them.history.counts["prediction"].sum(axis=0)
     assert total.tolist() == condense(with_them.predictions).tolist()
     assert set(of_others.history.counts) == {"x"}
@@ -136,7 +136,7 @@ def test_rows_that_chose_a_vocabulary_are_in_no_history():
 
     assert reference.distribution("c").total == 2500
     assert set(recent.counts["c"].sum(axis=1).tolist()) <= {0, 1}
-    assert len(recent.starts) == 55 * 24 + 5000 % 24
+    assert len(recent.starts) == 55 * 24  # the day that is not over is no example
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,57 @@ def test_what_is_no_time_is_refused(odd):
         DataError, match=r"timestamps: .* in row 2 is no time of the years 1 to 999"
     ):
         Reference.fit({"x": [1, 2, 3]}, timestamps=times)
+
+
+def fitted(hours):
+    """Return the history of a reference with a row in each of these hours."""
+    times = [START + hour * HOUR for hour in hours]
+    return Reference.fit({"x": range(len(times))}, timestamps=times).history
+
+
+DAYS = range(24 * 30)
+
+
+@pytest.mark.parametrize(
+    ("hours", "first", "last", "n"),
+    [
+        (DAYS, 1, 30, 30),
+        (DAYS[15:-15], 2, 29, 28),
+        (DAYS[15:], 2, 30, 29),
+        (DAYS[:-15], 1, 29, 29),
+        (range(0, 24 * 30, 24), 1, 30, 30),
+        (range(0, 24 * 7 * 8, 24 * 7), 1, 50, 8),
+        ([hour for hour in DAYS if 5 <= hour % 24 <= 23], 1, 30, 30),
+        ([hour for hour in DAYS[15:-15] if 5 <= hour % 24 <= 23], 2, 29, 28),
+        ([hour for hour in DAYS if hour >= 9 or hour % 24 < 3], 1, 30, 30),
+        ([24 * day + 9 for day in range(30)], 1, 30, 30),
+        ([*DAYS[9:], *DAYS[9:]], 2, 30, 29),
+        (DAYS[15:33], 1, 2, 2),
+        (DAYS[15:20], 1, 1, 1),
+    ],
+    ids=[
+        "from midnight to midnight",
+        "from 15:00 to 09:00",
+        "from 15:00",
+        "to 09:00",
+        "dates alone",
+        "a batch a week",
+        "asleep at night",
+        "asleep, from 15:00 to 09:00",
+        "the first night is missing, not the morning",
+        "a batch at nine",
+        "two rows an hour",
+        "two days",
+        "one day",
+    ],
+)
+def test_days_that_are_cut_short_are_no_example(hours, first, last, n):
+    """A first and a last day are left out where every other begins earlier, or ends later."""
+    found = fitted(hours).days
+    days = [START + (day - 1) * DAY for day in (first, last)]
+
+    assert [found[0], found[-1]] == [day_of(day) for day in days]
+    assert len(set(found)) == n
 
 
 def some_history(hours=100, seed=0, start=START):

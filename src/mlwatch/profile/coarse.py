@@ -19,6 +19,7 @@ from mlwatch.spans import HOUR, floor
 CELLS = 16
 """The most coarse cells of a feature; numbers have one more at either end."""
 
+_FEWEST_TO_COMPARE = 3  # days
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = "absent"
 
@@ -157,6 +158,22 @@ class History:
         kept = [i for i, start in enumerate(self.starts) if day_of(start) not in bad]
         starts = tuple(self.starts[i] for i in kept)
         return History(self.span, starts, {name: n[kept] for name, n in self.counts.items()})
+
+    def of_whole_days(self) -> History:
+        """Return the history without a first and a last day that the data cut short.
+
+        That is a first day that begins later in the day than every other, and a last day that
+        ends earlier: a service that sleeps at night, or gives dates alone, has whole days too.
+        """
+        hours: dict[str, list[int]] = {}
+        for day, start in zip(self.days, self.starts, strict=True):
+            hours.setdefault(day, []).append(start.hour)
+        days = list(hours)
+        if len(days) < _FEWEST_TO_COMPARE:
+            return self
+        begins, ends = ([of(hours[day]) for day in days] for of in (min, max))
+        cut = days[:1] * (begins[0] > max(begins[1:])) + days[-1:] * (ends[-1] < min(ends[:-1]))
+        return self.without(cut)
 
     @property
     def days(self) -> tuple[str, ...]:
