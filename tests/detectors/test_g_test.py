@@ -55,6 +55,31 @@ def test_g_is_the_weighted_jensen_shannon_divergence(pairs):
     assert likelihood_ratio(r, c) == pytest.approx(2 * rows * js, rel=1e-9, abs=1e-9)
 
 
+@settings(max_examples=50)
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_g_of_two_features_is_that_of_one_and_of_the_other_within_it(rows, columns, seed):
+    """Chain rule: G(joint) = G(margin) + sum of G(within each cell of the margin), to 1e-9.
+
+    The terms of the sum are scipy's; ours and scipy's of the joint table equal it.
+    """
+    rng = np.random.default_rng(seed)
+    # Few rows a cell: some are empty on one side, and some cells of the margin on both.
+    joint = rng.poisson(rng.gamma(0.5, 8, (rows, columns)), (2, rows, columns))
+    joint[:, 0, 0] += 1
+    flat = joint.reshape(2, -1)
+    flat = flat[:, flat.any(axis=0)]
+    parts = scipys_g(joint.sum(axis=2)) + sum(scipys_g(joint[:, row]) for row in range(rows))
+
+    assert likelihood_ratio(*flat) == pytest.approx(parts, rel=1e-9, abs=1e-9)
+    assert scipys_g(flat) == pytest.approx(parts, rel=1e-9, abs=1e-9)
+
+
+def scipys_g(table) -> float:
+    """Return G of counts, shape (2, k), of which any may be 0: the cells without rows add none."""
+    held = table[:, table.any(axis=0)]
+    return 0.0 if not held.any(axis=1).all() else float(scipys(held).statistic)
+
+
 def test_numbers_are_compared_on_coarse_cells():
     """Numbers fall into sixteen cells of equal reference mass, fewer where rows are few."""
     rng = np.random.default_rng(0)
