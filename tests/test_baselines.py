@@ -26,6 +26,7 @@ from mlwatch.stores import MemoryStore, SQLiteStore
 from mlwatch.testing import RecordingNotifier
 
 NAIVE = datetime(2024, 1, 2)  # noqa: DTZ001  what hosts hand over
+PLUS_2, MINUS_2 = (timezone(timedelta(hours=hours)) for hours in (2, -2))
 BARE = reference(0)
 """A reference that knows of no days."""
 
@@ -221,6 +222,24 @@ class TestMarkBad:
         with pytest.raises(ConfigurationError, match=r"mark_bad: .*(tzinfo=UTC|not before)"):
             worker.monitor.mark_bad(since, until)
         assert remembered(store) is None
+
+    @pytest.mark.parametrize(
+        ("since", "until"),
+        [
+            (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),
+            (datetime.min.replace(tzinfo=PLUS_2), datetime.max.replace(tzinfo=MINUS_2)),
+            (on(0), on(366) + HOUR),
+        ],
+        ids=["all time", "all time, elsewhere", "an hour too long"],
+    )
+    def test_a_span_that_would_fill_the_store_is_refused(self, store, since, until):
+        """More than a year is refused with what to do, and changes nothing; a year is taken."""
+        worker = Worker(store)
+        with pytest.raises(ConfigurationError, match=r"mark_bad: .* days, of which 366 .*new ref"):
+            worker.monitor.mark_bad(since, until)
+        assert remembered(store) is None
+        worker.monitor.mark_bad(on(0), on(366))
+        assert len(watch(store)["bad"]) == 366
 
 
 class TestRebaseline:

@@ -15,7 +15,11 @@ from mlwatch.errors import ConfigurationError
 from mlwatch.profile.coarse import day_of
 from mlwatch.records import AlarmBudget
 from mlwatch.sequential.backtest import Backtest
+from mlwatch.spans import DAY
 from mlwatch.window import Window
+
+LONGEST = timedelta(days=366)
+"""Days are remembered one by one, so that a span without an end would fill the store."""
 
 
 def backtest(cycle: Cycle, window: Window, budget: AlarmBudget | None) -> Backtest:
@@ -38,7 +42,18 @@ def begin_anew(cycle: Cycle, window: Window, bad_days: Iterable[str] = ()) -> No
 
 
 def days_between(since: datetime, until: datetime) -> list[str]:
-    """Return the UTC days, as ISO dates, that `[since, until)` touches."""
+    """Return the UTC days, as ISO dates, that `[since, until)` touches.
+
+    Raises:
+        ConfigurationError: The span is longer than a year.
+    """
+    if until - since > LONGEST:
+        raise ConfigurationError(
+            f"mark_bad: from {since} to {until} are {(until - since) // DAY} days, of which "
+            f"{LONGEST // DAY} may be marked at a time: name the days of the incident alone; what "
+            "is usual is learnt from the last 8 weeks, and where none of these is an example fit "
+            "a new reference"
+        )
     first, last = day_of(since), day_of(until - timedelta(microseconds=1))
     days = [first]
     while days[-1] < last:

@@ -255,7 +255,8 @@ class Monitor(Recording):
         forgotten, as by `rebaseline`.
 
         Raises:
-            ConfigurationError: The span is empty or has no timezone, or nothing judges drift.
+            ConfigurationError: The span is empty, longer than a year or has no timezone, or
+                nothing judges drift.
             StoreError: The store cannot be read or written.
         """
         from mlwatch import baselines
