@@ -203,6 +203,16 @@ def test_versions_are_told_apart():
     assert row(lines, "x [model_version=2]")[-1] == "drifted"
 
 
+def test_an_alert_of_another_version_says_so():
+    """A canary's alert, new or still firing, is not taken for one of the version in service."""
+    old, new = (replace(sample_alert(), id=key, title="x has drifted") for key in "ab")
+    for version, shown in (("", ""), ("2", " [model_version=2]")):
+        alerts = [replace(alert, model_version=version) for alert in (old, new)]
+        lines = told(alerts=alerts[1:], firing=alerts)
+
+        assert sum(line.endswith(f"x has drifted{shown}") for line in lines) == 2
+
+
 @pytest.mark.parametrize(
     ("hours", "shown"),
     [(24, "1 day"), (24.8, "1 day"), (168, "7 days"), (36, "36 hours"), (6, "6 hours")],
@@ -282,7 +292,8 @@ def test_one_blank_line_between_sections():
 
 def test_an_alert_says_why():
     """Below an alert stands what was found, in the cycle in which it fired and later."""
-    alert = replace(sample_alert(), title="x has drifted", why="higher than is usual")
+    about = {"title": "x has drifted", "why": "higher than is usual", "model_version": ""}
+    alert = replace(sample_alert(), **about)
     new, old = told(alerts=(alert,), firing=(alert,)), told(firing=(alert,))
 
     assert new[-2:] == ["firing: [warning] x has drifted", "    higher than is usual"]

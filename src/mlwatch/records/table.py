@@ -50,7 +50,7 @@ def render(
         for alert in firing
         if alert.id not in told
     ]
-    tail = [line for state, alert in standing for line in _told(state, alert)]
+    tail = [line for state, alert in standing for line in _told(state, alert, model_version)]
     tail += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
@@ -172,11 +172,8 @@ def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:
 
 
 def _drift_row(result: DriftResult, own_version: str) -> tuple[str, ...]:
-    name = result.feature
-    if result.model_version not in {"", own_version}:
-        name = f"{name} [model_version={result.model_version}]"
     return (
-        clean(name),
+        clean(result.feature + _other(result.model_version, own_version)),
         clean(result.detector),
         _span(result.time - result.since),
         _share(result.effect),
@@ -194,9 +191,19 @@ def _noted(result: DriftResult, notes: dict[str, int]) -> list[int]:
     return [notes.setdefault(text, len(notes) + 1) for text in texts if text]
 
 
-def _told(state: str, alert: Alert) -> list[str]:
-    lines = [f"{state}: [{alert.severity}] {clean(alert.title)}"]
+def _told(state: str, alert: Alert, own_version: str) -> list[str]:
+    lines = [f"{state}: {_title(alert, own_version)}"]
     return [*lines, f"    {clean(alert.why)}"] if alert.why else lines
+
+
+def _title(alert: Alert, own_version: str) -> str:
+    title = clean(alert.title + _other(alert.model_version, own_version))
+    return f"[{alert.severity}] {title}"
+
+
+def _other(version: str, own_version: str) -> str:
+    """Return what marks that something is about another model version than the report's."""
+    return f" [model_version={version}]" if version not in {"", own_version} else ""
 
 
 def _share(value: float | None) -> str:
