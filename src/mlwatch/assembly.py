@@ -30,6 +30,7 @@ from mlwatch.protocols import (
 )
 from mlwatch.recorder import Recorder
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
+from mlwatch.records.table import listed
 from mlwatch.reference import PREDICTION, FindReference, Reference
 from mlwatch.spans import MINUTE
 from mlwatch.spool import MemorySpool, Spool
@@ -134,11 +135,11 @@ def check_features(
     names = {name for found in known if found is not None for name in found.features}
     judges = [it for it in collectors if isinstance(it, DriftCollector | DriftScoreCollector)]
     for detector in (it for judge in judges if names for it in judge.detectors):
-        for name in sorted(part_features(detector) - names - {PREDICTION}):
-            near = difflib.get_close_matches(name, names, n=3) or sorted(names)
+        for name in sorted(part_features(detector) - names - {PREDICTION}, key=str):
+            near = difflib.get_close_matches(str(name), names, n=3) or sorted(names)
             raise ConfigurationError(
                 f"detectors: {part_name(detector)!r} names a feature {name!r}, which the "
-                f"reference does not have; there is {', '.join(near)}"
+                f"reference does not have; there is {listed(near)}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,18 +49,18 @@ def days_between(since: datetime, until: datetime) -> list[str]:
         ConfigurationError: The span is longer than a year.
     """
     if until - since > LONGEST:
+        days = math.ceil((until - since) / DAY)
         raise ConfigurationError(
-            f"mark_bad: from {since} to {until} are {(until - since) // DAY} days, of which "
-            f"{LONGEST // DAY} may be marked at a time: name the days of the incident alone; what "
-            "is usual is learnt from the last 8 weeks, and where none of these is an example fit "
-            "a new reference"
+            f"mark_bad: from {since} to {until} are {days} days, of which {LONGEST // DAY} may be "
+            "marked at a time: name the days of the incident alone; what is usual is learnt from "
+            "the last 8 weeks, and where none of these is an example fit a new reference"
         )
     first, last = day_of(since), day_of(until - timedelta(microseconds=1))
-    days = [first]
-    while days[-1] < last:
-        following = datetime.fromisoformat(days[-1]) + timedelta(days=1)
-        days.append(following.date().isoformat())
-    return days
+    found = [first]
+    while found[-1] < last:
+        following = datetime.fromisoformat(found[-1]) + timedelta(days=1)
+        found.append(following.date().isoformat())
+    return found
 
 
 def _drift_collector(cycle: Cycle, window: Window) -> DriftCollector:

@@ -24,7 +24,7 @@ from mlwatch.records import Tallies, digest
 from mlwatch.scoring import Scoring, fit_scoring, read_predictions
 
 FORMAT = "mlwatch-reference"
-VERSION = 2
+VERSION = 3
 
 PREDICTION = "prediction"
 """The name under which the model's own predictions are compared."""
@@ -85,9 +85,10 @@ class Reference:
                 two values are classes, so are more texts (or predictions of shape (m, classes)),
                 other numbers are a regression.
             timestamps: When each row of the data was seen, shape (n,); times without a zone are
-                UTC. With 14 days or more of them the reference knows what is usual from one day
-                to the next, by the last 56 days that have rows; a first and a last day that are cut
-                short are no example. Predictions take part where there is one a row of the data.
+                UTC. With 14 whole days of UTC or more the reference knows what is usual from one
+                day to the next, by the last 56 days that have rows; a first and a last day that
+                are cut short are no example. Predictions take part where there is one a row of the
+                data.
             classes: The classes, the positive one last; sorted outcomes when not said.
             decision_threshold: A binary score from here up is a positive prediction.
             min_count: Categories seen fewer times are pooled, never written.

@@ -50,7 +50,7 @@ def told(service, rows):
     return found
 
 
-@pytest.mark.parametrize("model", ["sessions", "all"])
+@pytest.mark.parametrize("model", ["all", "levels"])
 def test_the_budget_holds(model):
     """Ten quiet weeks of 20 features: no more episodes than the budget and 3 se allow."""
     opened = sum(len(told(*served(model, 5, seed))) for seed in (31, 32))

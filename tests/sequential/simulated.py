@@ -1,7 +1,8 @@
 """Simulated traffic as the coarse counts of its hours: each model breaks independence another way.
 
 After section 4.5 of the statistics: sessions of 10 rows that share half of their variance, an
-hourly AR(1), a daily and weekly season, and heavy-tailed shocks of whole days.
+hourly AR(1), a daily and weekly season, and heavy-tailed shocks of whole days; and days that have
+normal levels of their own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MODELS = {
     "ar": ("ar",),
     "season": ("season",),
     "all": ("sessions", "ar", "season"),
+    "levels": ("levels",),
     "shocks": ("sessions", "shocks"),
 }
 
@@ -50,6 +52,8 @@ def means(parts, hours, features, rng):
         clock = np.arange(hours)[:, None]
         phase = rng.uniform(0, 2 * np.pi, features)
         total += 0.3 * np.sin(2 * np.pi * clock / 24 + phase) + 0.15 * (clock // 24 % 7 >= 5)
+    if "levels" in parts:
+        total += np.repeat(rng.normal(0, 0.5, (hours // 24, features)), 24, axis=0)
     if "shocks" in parts:
         total += np.repeat(0.05 * rng.standard_t(3, (hours // 24, features)), 24, axis=0)
     return total

@@ -84,7 +84,7 @@ def allowed(weeks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["iid", "sessions", "ar", "season", "all"])
+@pytest.mark.parametrize("model", ["iid", "sessions", "ar", "season", "all", "levels"])
 def test_the_budget_holds(model):
     """Ten weeks without drift, 20 features: no more episodes than the budget and 3 se allow."""
     unusual = mattered = 0

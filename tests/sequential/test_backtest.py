@@ -25,11 +25,18 @@ def watched(features=1):
     return [stream(name) for name in names(features)]
 
 
+def bent(each, usual, counts, spread):
+    """Return the deviations of panes, less what a shift makes of the scale, not yet shrunk."""
+    x = each.score(counts) - usual.center
+    x[:, 1] -= spread.bend * (each.score(counts)[:, 0] ** 2 - spread.square)
+    return x
+
+
 def naive_days(each, usual, past, levels):
     """Return the days that alarm, each judged by all others, one number at a time."""
     days = past.merged(DAY)
     counts = days.counts[each.feature]
-    x = (each.score(counts) - usual.center).tolist()
+    x = bent(each, usual, counts, usual.spreads["day"]).tolist()
     usual_rows = usual.spreads["day"].rows
     shrink = [min(1.0, n / usual_rows) ** 0.5 for n in each.rows(counts)]
     x = [[value * by for value in row] for row, by in zip(x, shrink, strict=True)]
@@ -62,9 +69,10 @@ def naive_spans(each, usual, past, levels, name):
         others = [
             s for s in range(len(rows)) if rows[s] and day_of(merged.starts[s]) != day_of(start)
         ]
-        deviation = (each.score(counts[[*others, t]]) - usual.center) * np.sqrt(
-            np.minimum(1, rows[[*others, t]] / spread.rows)
-        )[:, None]
+        deviation = (
+            bent(each, usual, counts[[*others, t]], spread)
+            * np.sqrt(np.minimum(1, rows[[*others, t]] / spread.rows))[:, None]
+        )
         scale = np.maximum(np.sqrt((deviation[:-1] ** 2).mean(axis=0)), spread.floor)
         limit = t_limit(levels.slot, usual.days - 1) * scale
         if (np.abs(deviation[-1]) > limit).any():

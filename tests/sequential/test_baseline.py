@@ -12,9 +12,11 @@ import pytest
 from scipy import stats
 from tests.sequential.simulated import CELLS, START, draw, history, stream
 
-from mlwatch.profile.coarse import History
+from mlwatch.profile import Distribution, NumericGrid
+from mlwatch.profile.coarse import History, condense
 from mlwatch.sequential import baseline
 from mlwatch.sequential.baseline import SLOT, Baseline, learn, t_limit
+from mlwatch.sequential.scores import streams
 from mlwatch.spans import DAY, HOUR
 
 
@@ -29,14 +31,21 @@ def test_limits_are_those_of_students_t(days, level):
 
 @pytest.mark.parametrize("span", [HOUR, SLOT, DAY])
 def test_the_scale_is_the_root_mean_square_of_the_deviations(span):
-    """With panes of equal size it is that of the scores around the score of all rows."""
+    """With panes of equal size it is that of the scores around the score of all rows.
+
+    Of the score of scale it is what is left once the square of the score of location explains it.
+    """
     counts = draw("season", 28 * 24)
     past, watched = history(counts), stream()
     usual = learn(watched, past)
     name = {HOUR: "hour", SLOT: "slot", DAY: "day"}[span]
     scores = watched.score(past.merged(span).counts["x0"])
     center = watched.score(counts[:, 0].sum(axis=0)[None, :])[0]
-    rms = np.sqrt(((scores - center) ** 2).mean(axis=0))
+    squares = scores[:, 0] ** 2
+    deviations = scores - center
+    assert usual.spreads[name].square == pytest.approx(squares.mean())
+    deviations[:, 1] -= usual.spreads[name].bend * (squares - squares.mean())
+    rms = np.sqrt((deviations**2).mean(axis=0))
 
     assert usual.days == 28
     assert usual.center == pytest.approx(center)
@@ -50,27 +59,75 @@ def test_the_scale_is_never_below_chance():
     usual = learn(stream(), history(same))
 
     for spread, hours in zip(usual.spreads.values(), (1, 6, 24), strict=True):
-        assert spread.scale == pytest.approx([1 / math.sqrt(10 * CELLS * hours)] * 3)
+        assert spread.scale == pytest.approx([1 / math.sqrt(10 * CELLS * hours)] * 2)
 
 
 def test_small_panes_count_for_less():
     """A pane of a quarter of the usual rows deviates by half as much; a larger one by all."""
     usual = learn(stream(), history(draw("iid", 20 * 24)))
-    scores = usual.center + np.array([[0.3, -0.2, 0.1]] * 3)
+    spread = usual.spreads["hour"]
+    scores = usual.center + np.array([[0.3, -0.2]] * 3)
     found = usual.deviations("hour", scores, np.array([50, 200, 800]))
 
-    assert found[0] == pytest.approx([0.15, -0.1, 0.05])
-    assert found[1:] == pytest.approx(np.array([[0.3, -0.2, 0.1]] * 2))
+    assert found[1] == pytest.approx(
+        [0.3, -0.2 - spread.bend * (scores[0, 0] ** 2 - spread.square)]
+    )
+    assert found[0] == pytest.approx(found[1] / 2)
+    assert found[2].tolist() == found[1].tolist()
 
 
 def test_the_excess_is_in_units_of_the_limit():
     """Exactly at the limit the excess is 1."""
     usual = learn(stream(), history(draw("iid", 20 * 24)))
-    edge = t_limit(1e-4, 20) * usual.spreads["slot"].scale
+    spread = usual.spreads["slot"]
+    edge = t_limit(1e-4, 20) * spread.scale
     rows = np.array([10_000])
-    found = usual.excess("slot", (usual.center + edge)[None, :], rows, 1e-4)
+    scores = usual.center + edge
+    scores[1] += spread.bend * (scores[0] ** 2 - spread.square)
+    found = usual.excess("slot", scores[None, :], rows, 1e-4)
 
-    assert found == pytest.approx(np.ones((1, 3)))
+    assert found == pytest.approx(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("level", [0.25, 0.5, 1.0, 2.0])
+def test_the_levels_of_days_leave_no_tail_in_the_scale(level):
+    """Days of normal levels make the score of scale heavy-tailed; less its bend it is not.
+
+    A t with the degrees of freedom of the days would give a kurtosis of little above 3.
+    """
+    rng = np.random.default_rng(0)
+    days = 2000
+    values = rng.normal(size=(days, 400)) + rng.normal(0, level, (days, 1))
+    grid = NumericGrid.fit(values.ravel())
+    watched = next(streams(Distribution.count("x", grid, values.ravel())))
+    panes = np.array([condense(Distribution.count("x", grid, day)) for day in values])
+    past = History(HOUR, tuple(START + day * DAY for day in range(days)), {"x": panes})
+    usual = learn(watched, past)
+    raw = watched.score(panes)[:, 1]
+    left = usual.deviations("day", watched.score(panes), watched.rows(panes))[:, 1]
+
+    assert stats.kurtosis(left, fisher=False) < 4.5
+    assert stats.kurtosis(raw, fisher=False) > 5 or level > 0.5
+    assert left.std() < raw.std() / (1 + level / 4)
+
+
+def test_panes_that_differ_by_chance_are_not_fitted_to():
+    """Where the location varies by chance alone the slope stays what a shift makes of it."""
+    usual = learn(stream(), history(draw("iid", 28 * 24)))
+
+    for spread in usual.spreads.values():
+        assert 0.646 <= spread.bend <= math.sqrt(5) / 2
+
+
+@pytest.mark.parametrize(
+    ("days", "beyond", "run"), [(28, 0, 1), (28, 0, 4), (14, 2, 3), (56, 5, 2)]
+)
+def test_the_chance_of_a_run_is_fishers(days, beyond, run):
+    """Given how many of all days lie beyond, that the last ones do is hypergeometric."""
+    usual = replace(learn(stream(), history(draw("iid", 14 * 24))), days=days, beyond=beyond)
+    expected = stats.hypergeom.sf(run - 1, days + run, beyond + run, run)
+
+    assert usual.chance_of_run(run) == pytest.approx(min(1, (run + 1) * expected))
 
 
 @pytest.mark.parametrize(("days", "known"), [(13, False), (14, True)])

@@ -39,6 +39,7 @@ def week(found, levels):
         each = levels[stream.key]
         day = math.exp(-each.day)
         total[stream.group] += len(stream.names) * (7 * day + (7 * 24 + 7 * 4) * each.slot)
+        total[stream.group] += 7 * each.run * stream.ordered
     return total
 
 
@@ -47,7 +48,7 @@ def week(found, levels):
     "budget", [AlarmBudget(), AlarmBudget(alarms=3, drift=0.7, performance=0.2, quality=0.1)]
 )
 def test_all_tests_of_a_week_come_to_the_budget(budget, halvings):
-    """Days, slots and hours of all scores come to the shares; each halving halves them."""
+    """Days, their runs, slots and hours come to the shares; each halving halves them."""
     found = watched()
     total = week(found, share_out(budget, found, dict.fromkeys(COLUMNS, halvings)))
 

@@ -44,9 +44,9 @@ def test_location_grows_upwards_and_scale_outwards():
     stream = found["values"]
     up, out = np.zeros((2, len(mass)), np.int64)
     up[-3], out[[1, -3]] = 9, 9
-    higher, wider, _ = stream.score(np.array([mass, up, out])).T
+    higher, wider = stream.score(np.array([mass, up, out])).T
 
-    assert stream.names == ("higher", "wider", "extreme values")
+    assert stream.names == ("higher", "wider")
     assert stream.ordered
     assert (higher[0], wider[0]) == pytest.approx((0, 0), abs=1e-12)
     assert higher[1] > 1.5
@@ -55,27 +55,22 @@ def test_location_grows_upwards_and_scale_outwards():
 
 
 @pytest.mark.parametrize("values", [np.arange(3200.0), np.arange(40.0)])
-def test_what_lies_beyond_the_reference_is_extreme(values):
-    """To the ranks the edge of the reference and what lies beyond are one; the third score tells.
-
-    It is the share of the two cells at the ends on the arcsine scale, less that of the reference.
-    """
+def test_what_lies_beyond_the_reference_is_told_from_its_edge(values):
+    """To the ranks they are one; nearly all rows of a pane have to lie beyond, on either side."""
     found, mass = of(values)
-    edge, below, above = np.zeros((3, len(mass)), np.int64)
-    edge[1], below[0], above[-2] = 9, 9, 9
-    panes = np.array([edge, below, above])
-    lower, _, extreme = found["values"].score(panes).T
-    usual = (mass[0] + mass[-2]) / mass.sum()
+    edge, below, both, fewer = np.zeros((4, len(mass)), np.int64)
+    edge[1], below[0] = 10, 10
+    both[[0, -2, 5]] = 60, 32, 8
+    fewer[[0, -2, 5]] = 60, 29, 11
+    stream = found["values"]
+    panes = np.array([edge, below, both, fewer, 0 * edge])
 
-    assert lower[:2] == pytest.approx(-1.7, abs=0.1)
-    assert extreme + 2 * np.arcsin(np.sqrt(usual)) == pytest.approx([0, np.pi, np.pi])
+    assert stream.score(panes[:2])[:, 0] == pytest.approx(-1.7, abs=0.1)
+    assert stream.beyond(panes).tolist() == [False, True, True, False, False]
 
 
 def test_the_variance_is_one_over_the_rows():
-    """Of independent rows the variance of every score is that of chance alone, 1 / rows.
-
-    All but that of extreme values: of three expected rows the arcsine is no normal number.
-    """
+    """Of independent rows the variance of every score is that of chance alone, 1 / rows."""
     rng = np.random.default_rng(0)
     rows = 400
     ordered, mass = of(rng.normal(size=20_000))
@@ -123,25 +118,33 @@ def test_a_constant_that_comes_alive_has_a_score():
     scores = stream.score(np.array([below, same, above]))
 
     assert not stream.ordered
-    assert stream.names == (
-        "values below the constant", "values at the constant", "values above the constant",
-    )  # fmt: skip
+    assert stream.names == ("values below 7", "rows of 7", "values above 7")
     assert scores[1] == pytest.approx(0, abs=1e-12)
     assert scores[0] == pytest.approx([np.pi, -np.pi, 0])
     assert scores[2] == pytest.approx([0, -np.pi, np.pi])
 
 
-def test_two_cells_have_no_scale():
-    """A feature of two values is scored by how many are the higher one, and by what is neither."""
-    found, counts = of([0, 0, 0, 1] * 100)
+@pytest.mark.parametrize("ones", [1, 50, 99])
+def test_two_values_are_watched_like_categories(ones):
+    """What is neither of a flag's two values has a score, below, above and in between."""
+    values = [0] * (100 - ones) + [1] * ones
+    found, counts = of(values)
     stream = found["values"]
-    share = counts[:-1] / counts.sum()
-    ends = np.flatnonzero(share)
-    moved = np.zeros((1, len(counts)), np.int64)
-    moved[0, ends[-1]] = 10
+    half = condense(Distribution.count("x", fit_grid("x", values), [0.5] * 10))
 
-    assert stream.names == ("higher", "extreme values")
-    assert stream.score(moved)[0] == pytest.approx([np.sqrt(3), 0])
+    assert not stream.ordered
+    assert stream.names == (
+        "values below 0", "rows of 0", "values in between", "rows of 1", "values above 1",
+    )  # fmt: skip
+    assert stream.score(counts[None, :])[0] == pytest.approx(np.zeros(5), abs=1e-12)
+    assert stream.score(half[None, :])[0, 2] == pytest.approx(np.pi)
+
+
+def test_the_values_of_a_flag_of_times_are_told_as_times():
+    """A time that never varied is named as it is written, not in microseconds."""
+    found, _ = of(np.full(50, np.datetime64("2024-05-01T12:00", "us")))
+
+    assert found["values"].names[1] == "rows of 2024-05-01T12:00:00.000000"
 
 
 def test_a_feature_without_values_has_nothing_but_its_absence():

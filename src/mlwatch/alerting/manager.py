@@ -24,8 +24,6 @@ from mlwatch.records import (
     join_key,
 )
 
-"""A plain function that delivers an alert; what it returns is not looked at."""
-
 _LEASE = timedelta(minutes=1)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 _LOOK_BACK = timedelta(days=7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -130,7 +131,8 @@ def _most(drifted: Sequence[str], drift: Sequence[DriftResult]) -> str:
     names = [name for name in drifted if name not in APART]
     worst = (names or drifted)[0]
     low = max(it.effect_low or 0.0 for it in drift if it.drifted and it.feature == worst)
-    size = f" (at least {low:.0%} of the traffic)" if low else ""
+    percent = math.floor(100 * low)  # rounded up it would be no bound
+    size = f" (at least {percent}% of the traffic)" if percent else ""
     if not names:
         return size
     shown = listed([clean(worst) + size, *map(clean, names[1:])])

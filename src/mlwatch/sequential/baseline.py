@@ -20,6 +20,12 @@ FEWEST_DAYS = 14
 
 SLOT = timedelta(hours=6)
 
+_LEAST_BEND = 0.646
+"""By numerical integration, for shifts that are small beside how rows vary."""
+
+_MOST_BEND = math.sqrt(5) / 2
+"""Where all rows of a pane have one rank u: of sqrt(3)(2u - 1) and sqrt(5)(6u^2 - 6u + 1)."""
+
 SPANS: Mapping[str, timedelta] = {"hour": HOUR, "slot": SLOT, "day": DAY}
 
 
@@ -31,10 +37,14 @@ class Spread:
         rows: The usual number of rows in a pane.
         scale: The root of the mean squared deviation of each score, shape (m,); never below
             `floor`.
+        square: The mean of the squared score of location.
+        bend: By how much that of scale grows with it; 0 where there are not these two.
     """
 
     rows: float
     scale: Scores
+    square: float = 0.0
+    bend: float = 0.0
 
     @property
     def floor(self) -> float:
@@ -50,20 +60,38 @@ class Baseline:
         days: How many days it was learnt from.
         center: The usual score, over all rows of these days, shape (m,).
         spreads: By the name of the span.
+        beyond: On how many of these days nearly all rows lay beyond the reference.
     """
 
     days: int
     center: Scores
     spreads: Mapping[str, Spread]
+    beyond: int = 0
 
     def deviations(self, span: str, scores: Scores, rows: Counts) -> Scores:
         """Return by how much panes deviate, shape (panes, m), small ones counting for less.
 
         A pane of fewer rows than usual varies more; it is shrunk as if all of that were chance.
+        What a shift makes of the score of scale is taken off: where days have levels of their
+        own, it goes by the square of the level, whose tail is far heavier than that of a t.
         """
-        weight = np.sqrt(np.minimum(1.0, rows / self.spreads[span].rows))
-        shrunk: Scores = (scores - self.center) * weight[:, None]
+        spread = self.spreads[span]
+        deviations = scores - self.center
+        if spread.bend:
+            deviations[:, 1] -= spread.bend * (scores[:, 0] ** 2 - spread.square)
+        weight = np.sqrt(np.minimum(1.0, rows / spread.rows))
+        shrunk: Scores = deviations * weight[:, None]
         return shrunk
+
+    def chance_of_run(self, days: int) -> float:
+        """Return the chance that the last `days` days lie beyond the reference, as they do.
+
+        Were all days alike, any of them might be those that do, as in Fisher's exact test; and
+        the reference may hold these very days, so that beyond it is above or below all of them.
+        """
+        held, new = self.days, days
+        chance = math.comb(held, self.beyond) / math.comb(held + new, self.beyond + new)
+        return min(1.0, (new + 1) * chance)
 
     def excess(self, span: str, scores: Scores, rows: Counts, level: float) -> Scores:
         """Return by what factor panes deviate more than Student's t allows at `level`.
@@ -80,19 +108,21 @@ class Baseline:
             "days": self.days,
             "center": self.center.tolist(),
             "spreads": {
-                name: {"rows": spread.rows, "scale": spread.scale.tolist()}
+                name: [spread.rows, spread.scale.tolist(), spread.square, spread.bend]
                 for name, spread in self.spreads.items()
             },
+            "beyond": self.beyond,
         }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Baseline:
         """Read what `to_plain` gave, bit for bit."""
         spreads = {
-            name: Spread(spread["rows"], np.array(spread["scale"], np.float64))
-            for name, spread in plain["spreads"].items()
+            name: Spread(rows, np.array(scale, np.float64), square, bend)
+            for name, (rows, scale, square, bend) in plain["spreads"].items()
         }
-        return cls(plain["days"], np.array(plain["center"], np.float64), spreads)
+        center = np.array(plain["center"], np.float64)
+        return cls(plain["days"], center, spreads, plain["beyond"])
 
 
 def t_limit(level: float, days: int) -> float:
@@ -111,21 +141,38 @@ def learn(stream: Stream, history: History) -> Baseline | None:
     if len(days) < FEWEST_DAYS or not stream.names:
         return None
     center = stream.score(counts.sum(axis=0, keepdims=True))[0]
-    blank = Baseline(len(days), center, {})
-    spreads = {
-        name: _spread(blank, stream, history if span == HOUR else history.merged(span))
-        for name, span in SPANS.items()
+    spans = {
+        name: history if span == HOUR else history.merged(span) for name, span in SPANS.items()
     }
-    return Baseline(len(days), center, spreads)
+    spreads = {name: _spread(center, stream, panes) for name, panes in spans.items()}
+    beyond = int(stream.beyond(spans["day"].counts[stream.feature]).sum())
+    return Baseline(len(days), center, spreads, beyond)
 
 
-def _spread(blank: Baseline, stream: Stream, history: History) -> Spread:
+def _spread(center: Scores, stream: Stream, history: History) -> Spread:
     scores, rows = scored(stream, history)
     usual = float(rows.mean())
-    shaped = Baseline(blank.days, blank.center, {"": Spread(usual, np.ones(1))})
-    deviations = shaped.deviations("", scores, rows)
+    square = bend = 0.0
+    if stream.ordered and len(center) > 1:
+        squares = scores[:, 0] ** 2
+        square = float((squares * rows).sum() / rows.sum())
+        bend = _bend(squares - square, scores[:, 1] - center[1], rows)
+    unscaled = Baseline(0, center, {"": Spread(usual, np.ones(1), square, bend)})
+    deviations = unscaled.deviations("", scores, rows)
     scale = np.sqrt((deviations**2).mean(axis=0))
-    return Spread(usual, np.maximum(scale, 1 / math.sqrt(usual)))
+    return Spread(usual, np.maximum(scale, 1 / math.sqrt(usual)), square, bend)
+
+
+def _bend(squares: Scores, scales: Scores, rows: Counts) -> float:
+    """Return the slope of the score of scale on the squared score of location, by least squares.
+
+    Never outside of what a shift of normal rows makes, or of any that a monotone function makes
+    normal: from where all rows vary but little from pane to pane, to where they vary by nothing
+    else. So panes that differ by chance alone are not fitted to.
+    """
+    spread = (rows * squares**2).sum()
+    slope = float((rows * squares * scales).sum() / spread) if spread else 0.0
+    return min(max(slope, _LEAST_BEND), _MOST_BEND)
 
 
 def scored(stream: Stream, history: History) -> tuple[Scores, Counts]:

@@ -24,15 +24,22 @@ class Levels:
     Args:
         weekly: Expected false alarms of the stream in a week.
         scores: How many scores share it.
+        runs: Whether runs of days beyond the reference are tested as well.
     """
 
     weekly: float
     scores: int
+    runs: bool = False
 
     @property
     def day(self) -> float:
         """The log of the evidence at which a day is an alarm."""
-        return evidence_needed(self.weekly / 2 / DAYS_A_WEEK / self.scores)
+        return evidence_needed(self.run)
+
+    @property
+    def run(self) -> float:
+        """The level of each test of a day: that of a run of them, and those of its scores."""
+        return self.weekly / 2 / DAYS_A_WEEK / (self.scores + self.runs)
 
     @property
     def slot(self) -> float:
@@ -72,7 +79,9 @@ def share_out(
     parts = {group: budget.weekly * shares[group] / n for group, n in groups.items()}
     return {
         stream.key: Levels(
-            parts[stream.group] / 2 ** raised.get(stream.feature, 0), max(1, len(stream.names))
+            parts[stream.group] / 2 ** raised.get(stream.feature, 0),
+            max(1, len(stream.names)),
+            stream.ordered,
         )
         for stream in streams
     }

@@ -17,6 +17,9 @@ Scores = NDArray[np.float64]
 VALUES, ABSENT = "values", "absent"
 """What is watched of a feature: how its values are spread, and how many are absent."""
 
+_NEARLY_ALL = 0.9
+_FEW = 2  # so few values of a number are watched one by one, as categories are
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
@@ -44,6 +47,16 @@ class Stream:
         """Return what the stream is known by."""
         return join_key(self.group, self.feature)
 
+    def beyond(self, panes: Counts) -> NDArray[np.bool_]:
+        """Return of which panes nearly all rows lie beyond the outermost points of the reference.
+
+        Ranks end where the reference does: they cannot tell its edge from what lies far beyond.
+        """
+        if not self.ordered:
+            return np.zeros(len(panes), np.bool_)
+        found: NDArray[np.bool_] = panes[:, 0] + panes[:, -2] > _NEARLY_ALL * self.rows(panes)
+        return found
+
 
 def streams(reference: Distribution) -> Iterator[Stream]:
     """Return what is to be watched of a feature."""
@@ -60,17 +73,17 @@ def streams(reference: Distribution) -> Iterator[Stream]:
 
 def _values(reference: Distribution, counts: Counts) -> Stream:
     mass = counts[:-1].astype(np.float64)
-    shares = mass / max(1.0, mass.sum())
-    if isinstance(reference.grid, NumericGrid) and (mass > 0).sum() > 1:
+    if isinstance(reference.grid, NumericGrid) and len(reference.grid.points) > _FEW:
         weights = rank_weights(mass)
         return Stream(
             reference.name,
             VALUES,
-            (*("higher", "wider")[: weights.shape[1]], "extreme values"),
-            lambda panes: _ordered(panes, weights, shares),
+            ("higher", "wider")[: weights.shape[1]],
+            lambda panes: panes[:, :-1] @ weights / _present(panes)[:, None],
             _present,
             ordered=True,
         )
+    shares = mass / max(1.0, mass.sum())
     return Stream(
         reference.name,
         VALUES,
@@ -100,17 +113,6 @@ def rank_weights(mass: Scores) -> Scores:
     return np.column_stack(weights)
 
 
-def _ordered(panes: Counts, weights: Scores, shares: Scores) -> Scores:
-    """Return the scores of location and scale, and that of the two cells at the ends.
-
-    Ranks end where the reference does: they cannot tell its edge from what lies far beyond.
-    """
-    present = _present(panes)
-    ranks = panes[:, :-1] @ weights / present[:, None]
-    extreme = _arcsine(panes[:, :1] + panes[:, -2:-1], present, shares[:1] + shares[-1:])
-    return np.column_stack([ranks, extreme])
-
-
 def _arcsine(k: Counts, rows: Counts, shares: Scores) -> Scores:
     """Return how far shares lie from those of the reference, on the scale where they vary alike.
 
@@ -131,13 +133,24 @@ def _present(panes: Counts) -> Counts:
 
 
 def _names(reference: Distribution, cells: int) -> list[str]:
-    """Name coarse cells: the most frequent categories, and others; or around a constant."""
-    if isinstance(reference.grid, NumericGrid):
-        around = [f"values {where} the constant" for where in ("below", "at", "above")]
-        return around if cells == len(around) else ["values"] * cells
+    """Name coarse cells: the most frequent categories and others, or the values of a number."""
+    grid = reference.grid
+    if isinstance(grid, NumericGrid):
+        return _around(grid)
     names = ["other values"] * cells
-    joined = coarse_cells(reference.grid)
-    for category, cell in zip(reference.grid.categories, joined, strict=False):
+    joined = coarse_cells(grid)
+    for category, cell in zip(grid.categories, joined, strict=False):
         if (joined == cell).sum() == 1:
             names[cell] = f"rows of {category!r}"
+    return names
+
+
+def _around(grid: NumericGrid) -> list[str]:
+    """Name each cell of a grid of few points."""
+    if not len(grid.points):
+        return ["values"]
+    shown = [str(np.datetime64(int(x), "us")) if grid.time else f"{x:g}" for x in grid.points]
+    names = ["values in between"] * grid.size
+    names[0], names[-1] = f"values below {shown[0]}", f"values above {shown[-1]}"
+    names[1::2] = [f"rows of {value}" for value in shown]
     return names

@@ -76,6 +76,7 @@ class Watch:
         days: The detectors of days, by key of the stream.
         evidence: The detectors of independent rows, by key of the stream.
         latches: What was unusual lately, by key of the stream.
+        runs: How many days until now lay beyond the reference, by key of the stream.
         bad: Days that are no example of what is usual, as ISO dates.
         known_days: How many whole days have been seen.
     """
@@ -87,6 +88,7 @@ class Watch:
     days: dict[str, t_detector.TState] = field(default_factory=dict)
     evidence: dict[str, EState] = field(default_factory=dict)
     latches: dict[str, Latch] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
     known_days: int = 0
 
@@ -103,6 +105,7 @@ class Watch:
             "days": {key: it.to_plain() for key, it in self.days.items()},
             "evidence": {key: it.to_plain() for key, it in self.evidence.items()},
             "latches": {key: [it.until.isoformat(), it.why] for key, it in self.latches.items()},
+            "runs": dict(self.runs),
             "bad": list(self.bad),
             "known_days": self.known_days,
         }
@@ -125,6 +128,7 @@ class Watch:
                 key: Latch(datetime.fromisoformat(until), why)
                 for key, (until, why) in plain["latches"].items()
             },
+            runs=dict(plain["runs"]),
             bad=list(plain["bad"]),
             known_days=plain["known_days"],
         )
@@ -229,10 +233,14 @@ def _day(watch: Watch, stream: Stream, start: datetime, pane: Counts, plan: Plan
     state, evidence = t_detector.update(watch.days[stream.key], scores, floor=floor)
     alarm = evidence >= plan.levels[stream.key].day
     watch.days[stream.key] = t_detector.reset(state, alarm)
-    if not alarm.any():
+    run = watch.runs[stream.key] = (watch.runs.get(stream.key, 0) + 1) * bool(stream.beyond(row)[0])
+    if alarm.any():
+        place = _telling(stream, evidence, alarm)
+        why = f"{_words(stream, place, scores)} than is usual for this service's days"
+    elif run and usual.chance_of_run(run) <= plan.levels[stream.key].run:
+        why = f"on {run} days nearly all values were beyond those of the reference"
+    else:
         return []
-    place = _telling(stream, evidence, alarm)
-    why = f"{_words(stream, place, scores)} than is usual for this service's days"
     return [_remember(watch, stream, "day", start, why)]
 
 

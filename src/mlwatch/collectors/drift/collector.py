@@ -13,7 +13,7 @@ from mlwatch.collectors.drift.unusual import Seen, Subject
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Fault, Memory, Metric
 from mlwatch.records.table import listed, worst_first
-from mlwatch.reference import PREDICTION
+from mlwatch.reference import PREDICTION, Reference
 from mlwatch.sequential.baseline import FEWEST_DAYS
 from mlwatch.window import Window
 
@@ -25,7 +25,7 @@ class DriftCollector:
     A feature has drifted when it is unusual for this service (the watch says so, within the alarm
     budget) and the lower bound of its effect is above the margin. Drift opens an episode; while
     one is open the verdict is "drifted", and it closes when the effect has stayed below half of
-    the margin for a day.
+    the margin for a day: in all spans or, once no day has been unusual for a week, in the longest.
 
     Args:
         detectors: Objects with `detect`, or functions `(reference, current) -> DriftResult`; a
@@ -53,7 +53,7 @@ class DriftCollector:
                 results.append(item)
                 yield _metric(item)
         yield from _summary(results, window.reference.features)
-        yield from _calibration(seen, self.policy)
+        yield from _calibration(seen, subject.reference, self.policy)
         body = unusual.to_plain(seen, subject)
         yield Memory(body | {"episodes": episodes.to_plain(course.episodes)}, tuple(seen.panes))
 
@@ -120,11 +120,13 @@ def _summary(results: Iterable[DriftResult], names: Collection[str]) -> Iterator
         yield Metric("worst_drift", low, n=worst.n, why=why)
 
 
-def _calibration(seen: Seen, policy: DriftPolicy) -> Iterator[Metric]:
+def _calibration(seen: Seen, reference: Reference, policy: DriftPolicy) -> Iterator[Metric]:
     """Return on how many days the verdicts rest, and what these would have alarmed."""
     if policy.assume_iid:
         return
-    days = max((it.days for it in seen.watch.baselines.values()), default=seen.watch.known_days)
+    given = set() if reference.history is None else set(reference.history.days)
+    known = max(seen.watch.known_days, len(given))
+    days = max((it.days for it in seen.watch.baselines.values()), default=known)
     lacking = f"uncalibrated: {days} of {FEWEST_DAYS} days" if not seen.watch.baselines else ""
     yield Metric("calibration_days", float(days), n=days, why=lacking)
     if seen.backtest.days:

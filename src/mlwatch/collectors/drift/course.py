@@ -12,7 +12,7 @@ from mlwatch.collectors.drift.unusual import Seen
 from mlwatch.collectors.drift.verdict import chosen_margin, judge
 from mlwatch.records import DriftPolicy, DriftResult, join_key, split_key
 from mlwatch.sequential.scores import VALUES
-from mlwatch.sequential.watch import Unusual
+from mlwatch.sequential.watch import LATCH, Unusual
 from mlwatch.window import Window
 
 UNCALIBRATED = "uncalibrated"
@@ -63,30 +63,42 @@ class Course:
         episode = follow(
             before,
             opens=reason,
-            low=self._low(sized, stream),
+            low=self._low(sized, stream, before),
             margin=chosen_margin(self.policy, calibrated=watched),
             now=self.window.until,
             known=watched,
         )
         if episode is not None:
             self.episodes[key] = episode
-        elif before is not None:
-            self.seen.watch.latches.pop(stream, None)  # what is over opens no other
+        elif before is not None and before.calm_since is not None:
+            self._forget(stream, before.calm_since)
         return _told(_decisive(sized), episode, watched=watched)
 
     def _size(self, result: DriftResult, view: Window, *, watched: bool = False) -> DriftResult:
         return judge(result, self.policy, view.observed_seconds, calibrated=watched)
 
-    def _low(self, sized: Sequence[DriftResult], stream: str) -> float | None:
+    def _low(
+        self, sized: Sequence[DriftResult], stream: str, episode: Episode | None
+    ) -> float | None:
         """Return the bound by which an episode goes on: the largest, or that of the longest span.
 
-        Once nothing has been unusual for a week the longest span decides alone, for the single
-        days of a week may always differ from the reference as a whole.
+        Once it is a week old, and no day has been unusual for a week, the longest span decides
+        alone, for the single days of a week may always differ from the reference as a whole.
         """
         known = [it.effect_low or 0.0 for it in sized if it.drifted is not None]
-        if known and self.seen.is_watched(stream) and stream not in self.seen.watch.latches:
+        is_old = episode is not None and self.window.until - episode.since >= LATCH
+        if known and is_old and self._rests(stream):
             return known[-1]
         return max(known, default=None)
+
+    def _rests(self, stream: str) -> bool:
+        return self.seen.is_watched(stream) and stream not in self.seen.watch.latches
+
+    def _forget(self, stream: str, calm_since: datetime) -> None:
+        """Drop the memory of what was unusual before it was calm: it is over and opens no other."""
+        latch = self.seen.watch.latches.get(stream)
+        if latch is not None and latch.until - LATCH <= calm_since:
+            del self.seen.watch.latches[stream]
 
     def _reason(self, sized: Sequence[DriftResult], stream: str) -> str:
         """Return why an episode has to be open: it matters, and is unusual where that is known."""

@@ -192,7 +192,7 @@ def forget(
     body = remembered(body, reference)
     known = Watch.from_plain(body["watch"]) if body else Watch()
     bad = sorted({*known.bad, *days})
-    watch = replace(known, baselines={}, days={}, evidence={}, latches={}, bad=bad)
+    watch = replace(known, baselines={}, days={}, evidence={}, latches={}, runs={}, bad=bad)
     return {
         "reference": reference.fingerprint,
         "policy": None,
