@@ -283,6 +283,17 @@ class TestBeginningAnew:
         assert anew.metric("calibration_days").value == 20
         assert set(anew.memory["watch"]["baselines"]) == {"values/x", "absent/x"}
 
+    @pytest.mark.parametrize("form", [None, 0, 2, "1"])
+    def test_a_memory_of_another_form_is_begun_anew(self, form):
+        """What an older or a newer version remembered is not misread: it is learnt again."""
+        service = Service(DAYS)
+        service.hours(24, every=24, x=1.5)
+        service.memory = {"format": form, "reference": DAYS.fingerprint, "watch": "something else"}
+        service.hours(24, every=24)
+
+        assert service.metric("calibration_days").value == 28
+        assert service.memory["format"] == 1
+
     @pytest.mark.parametrize(
         "budget", [AlarmBudget(alarms=2), AlarmBudget(drift=0.3), AlarmBudget(quality=0.1)]
     )

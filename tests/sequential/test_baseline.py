@@ -111,12 +111,17 @@ def test_the_levels_of_days_leave_no_tail_in_the_scale(level):
     assert left.std() < raw.std() / (1 + level / 4)
 
 
-def test_panes_that_differ_by_chance_are_not_fitted_to():
-    """Where the location varies by chance alone the slope stays what a shift makes of it."""
-    usual = learn(stream(), history(draw("iid", 28 * 24)))
+@pytest.mark.parametrize(("level", "slope"), [(0.25, 0.66), (1.0, 0.80), (4.0, 1.07)])
+def test_the_slope_is_that_of_a_shift(level, slope):
+    """It is what a shift of normal rows makes of the scale, by numerical integration."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, 2000)) + rng.normal(0, level, (400, 1))
+    grid = NumericGrid.fit(values.ravel())
+    watched = next(streams(Distribution.count("x", grid, values.ravel())))
+    panes = np.array([condense(Distribution.count("x", grid, day)) for day in values])
+    past = History(HOUR, tuple(START + day * DAY for day in range(400)), {"x": panes})
 
-    for spread in usual.spreads.values():
-        assert 0.646 <= spread.bend <= math.sqrt(5) / 2
+    assert learn(watched, past).spreads["day"].bend == pytest.approx(slope, abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,22 @@ def test_the_values_of_a_flag_of_times_are_told_as_times():
     """A time that never varied is named as it is written, not in microseconds."""
     found, _ = of(np.full(50, np.datetime64("2024-05-01T12:00", "us")))
 
-    assert found["values"].names[1] == "rows of 2024-05-01T12:00:00.000000"
+    assert found["values"].names[1] == "rows of 2024-05-01 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([2**62 + 1, 2**62 + 2], ["rows of 4611686018427387905", "rows of 4611686018427387906"]),
+        ([0.1, 1e300], ["rows of 0.1", f"rows of {10**300:.0f}"]),
+        ([-1.0, 1.0000001], ["rows of -1", "rows of 1.0000001"]),
+    ],
+)
+def test_no_two_values_are_named_alike(values, names):
+    """A value is named by all of its digits."""
+    found, _ = of(np.array(values * 20))
+
+    assert list(found["values"].names[1::2]) == names
 
 
 def test_a_feature_without_values_has_nothing_but_its_absence():

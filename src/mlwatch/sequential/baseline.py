@@ -20,11 +20,8 @@ FEWEST_DAYS = 14
 
 SLOT = timedelta(hours=6)
 
-_LEAST_BEND = 0.646
-"""By numerical integration, for shifts that are small beside how rows vary."""
-
 _MOST_BEND = math.sqrt(5) / 2
-"""Where all rows of a pane have one rank u: of sqrt(3)(2u - 1) and sqrt(5)(6u^2 - 6u + 1)."""
+"""Where all rows of a pane have one rank u: from sqrt(3)(2u - 1) to sqrt(5)(6u^2 - 6u + 1)."""
 
 SPANS: Mapping[str, timedelta] = {"hour": HOUR, "slot": SLOT, "day": DAY}
 
@@ -166,13 +163,13 @@ def _spread(center: Scores, stream: Stream, history: History) -> Spread:
 def _bend(squares: Scores, scales: Scores, rows: Counts) -> float:
     """Return the slope of the score of scale on the squared score of location, by least squares.
 
-    Never outside of what a shift of normal rows makes, or of any that a monotone function makes
-    normal: from where all rows vary but little from pane to pane, to where they vary by nothing
-    else. So panes that differ by chance alone are not fitted to.
+    Of normal rows, and of any that a monotone function makes normal, a shift makes one between
+    0.65, while panes differ little beside how rows vary, and `_MOST_BEND`, where they differ in
+    nothing else. Where most rows have one value there may be none.
     """
     spread = (rows * squares**2).sum()
     slope = float((rows * squares * scales).sum() / spread) if spread else 0.0
-    return min(max(slope, _LEAST_BEND), _MOST_BEND)
+    return min(max(slope, 0.0), _MOST_BEND)
 
 
 def scored(stream: Stream, history: History) -> tuple[Scores, Counts]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,8 +150,15 @@ def _around(grid: NumericGrid) -> list[str]:
     """Name each cell of a grid of few points."""
     if not len(grid.points):
         return ["values"]
-    shown = [str(np.datetime64(int(x), "us")) if grid.time else f"{x:g}" for x in grid.points]
+    shown = [_shown(point, time=grid.time) for point in grid.points.tolist()]
     names = ["values in between"] * grid.size
     names[0], names[-1] = f"values below {shown[0]}", f"values above {shown[-1]}"
     names[1::2] = [f"rows of {value}" for value in shown]
     return names
+
+
+def _shown(point: float, *, time: bool) -> str:
+    """Return a point so that no other is shown alike; a time without what is zero in it."""
+    if time:
+        return str(np.datetime64(int(point), "us").astype(datetime).isoformat(" "))
+    return str(int(point)) if point == int(point) else repr(point)

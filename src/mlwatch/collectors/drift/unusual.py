@@ -24,6 +24,9 @@ from mlwatch.window import Window
 GRACE = timedelta(minutes=5)
 """An hour is closed so long after its end: what comes later is counted, but not watched."""
 
+FORMAT = 1
+"""The form of what is remembered: a memory of another form is begun anew."""
+
 KEPT = timedelta(weeks=8)
 """How far back the hours that were kept are looked at."""
 
@@ -161,6 +164,7 @@ def past(window: Window) -> Iterator[Pane]:
 def to_plain(seen: Seen, subject: Subject) -> dict[str, Any]:
     """Return what is to be remembered, as JSON-able values."""
     return {
+        "format": FORMAT,
         "reference": subject.reference.fingerprint,
         "policy": subject.terms,
         "watch": seen.watch.to_plain(),
@@ -181,8 +185,9 @@ def replay(window: Window, policy: DriftPolicy) -> Backtest:
 
 
 def remembered(body: Mapping[str, Any], reference: Reference) -> Mapping[str, Any]:
-    """Return what is remembered under a reference; of another it means nothing."""
-    return body if body.get("reference") == reference.fingerprint else {}
+    """Return what is remembered under a reference; of another, or an older form, it is nothing."""
+    known = body.get("format") == FORMAT and body.get("reference") == reference.fingerprint
+    return body if known else {}
 
 
 def forget(
@@ -194,6 +199,7 @@ def forget(
     bad = sorted({*known.bad, *days})
     watch = replace(known, baselines={}, days={}, evidence={}, latches={}, runs={}, bad=bad)
     return {
+        "format": FORMAT,
         "reference": reference.fingerprint,
         "policy": None,
         "watch": watch.to_plain(),
