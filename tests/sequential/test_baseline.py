@@ -135,6 +135,21 @@ def test_the_chance_of_a_run_is_fishers(days, beyond, run):
     assert usual.chance_of_run(run) == pytest.approx(min(1, (run + 1) * expected))
 
 
+@pytest.mark.parametrize("run", [1, 2, 3])
+def test_runs_of_days_that_are_alike_are_no_more_frequent(run):
+    """Days so far apart that each is beyond or within: how often the last ones are all beyond."""
+    rng = np.random.default_rng(run)
+    runs, days = 200_000, 14
+    levels = rng.normal(size=(runs, days + run))
+    known, new = levels[:, :days], levels[:, days:]
+    outside = (new > known.max(axis=1)[:, None]) | (new < known.min(axis=1)[:, None])
+    found = outside.all(axis=1).mean()
+    usual = replace(learn(stream(), history(draw("iid", 14 * 24))), days=days, beyond=0)
+    chance = usual.chance_of_run(run)
+
+    assert found == pytest.approx(chance, abs=4 * math.sqrt(chance / runs))
+
+
 @pytest.mark.parametrize(("days", "known"), [(13, False), (14, True)])
 def test_it_takes_fourteen_days(days, known):
     """With fewer days that hold any of a feature nobody can say what is usual."""
