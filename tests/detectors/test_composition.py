@@ -263,7 +263,8 @@ def test_features_of_ones_own_detector(features, refused):
 def test_a_feature_that_may_come_is_accepted(reference, name):
     """The predictions, a feature of another version, and any where there is no reference."""
     detector = PerFeature({name: KSDetector()})
-    Monitor(reference, store=MemoryStore(), model_version="1", detectors=[detector]).close()
+    with Monitor(reference, store=MemoryStore(), model_version="1", detectors=[detector]) as own:
+        assert own.run_cycle().faults == ()
 
 
 def test_a_scripted_detector_has_a_part_in_composites():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +157,7 @@ def _around(grid: NumericGrid) -> list[str]:
 
 
 def _shown(point: float, *, time: bool) -> str:
-    """Return a point so that no other is shown alike; a time without what is zero in it."""
+    """Return a point so that no other is shown alike."""
     if time:
-        return str(np.datetime64(int(point), "us").astype(datetime).isoformat(" "))
+        return str(np.datetime64(int(point), "us")).removesuffix(".000000")
     return str(int(point)) if point == int(point) else repr(point)
