@@ -40,7 +40,8 @@ def coarse_cells(grid: Grid) -> NDArray[np.intp]:
 
     What lies beyond the outermost points of a numeric grid has a cell of its own at either end.
     Few reference rows lie there, or none, so that in cells of equal mass a window far outside of
-    the reference would look like one at its edge.
+    the reference would look like one at its edge. A grid of so few points that its cells are no
+    more than that keeps them all.
     """
     joined = grid.coarse(CELLS)
     if isinstance(grid, NumericGrid):
