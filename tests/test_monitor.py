@@ -424,7 +424,8 @@ BAD_BATCHES = [
     ({"x": [1]}, {"a": 1}),
     ({"x": 5}, [1]),
     ({"x": "a"}, [1]),
-    (np.zeros((2, 2)), [1, 2]),
+    (np.zeros((2, 3)), [1, 2]),
+    (np.zeros(2), [1, 2]),
     (pd.DataFrame([[1, 2], [3, 4]], columns=["x", "x"]), [1, 2]),
     ({"x": [1]}, (1 / 0 for _ in range(3))),
 ]
@@ -844,7 +845,7 @@ def test_recording_after_the_end_is_harmless(store, make):
     monitor.record_batch({"x": [1.0]}, [0.5])
     monitor.flush()
     assert isinstance(request_id, str)
-    assert monitor.status().dropped == {"closed": 4}
+    assert monitor.status().dropped == {"shutdown": 4}
     with pytest.raises(StoreError, match="closed"):
         monitor.run_cycle()
     with pytest.raises(ConfigurationError, match="make a new Monitor"):

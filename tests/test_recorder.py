@@ -3,6 +3,7 @@
 import enum
 import gc
 import logging
+import math
 import threading
 import uuid
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chisquare
 
 from mlwatch.errors import DataError, SpoolError
 from mlwatch.recorder import CaptureStatistics, Recorder
+from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
 from mlwatch.spool import DiskSpool, MemorySpool
 
@@ -451,7 +454,7 @@ def test_an_event_has_the_shape_that_ingest_reads():
         (lambda told: told.predict({"a": object()}), "unencodable_value"),
         (lambda told: told.predict({"a": "x" * 10**6}), "too_large"),
         (lambda told: told.learn("id", None), "empty_outcome"),
-        (lambda told: (told.recorder.close(), told.predict()), "closed"),
+        (lambda told: (told.recorder.close(), told.predict()), "shutdown"),
     ],
 )
 def test_strict_raises_for_bad_input(call, reason):
@@ -489,15 +492,16 @@ def test_memory_is_bounded_and_outcomes_have_a_reserve():
     """With the spool down the newest are dropped at the bound, and labels a little later."""
     told = Told(spool=ClosedDoor(), max_bytes=20_000)
     told.spool.shut = True
-    for _ in range(500):
+    for _ in range(2000):
         told.predict({"a": "x" * 100})
     stats = told.recorder.stats
-    kept = stats.recorded - stats.dropped["full"]
+    kept = stats.recorded - stats.dropped["full"] - stats.dropped["thinned"]
 
     assert 19_000 < stats.queue_bytes <= 20_000
+    assert stats.noted == {"missed_predictions": 2000 - kept}
     assert not told.recorder.flush()
     told.learn("id", 1)
-    assert told.recorder.stats.recorded == 501
+    assert told.recorder.stats.recorded == 2001
     assert told.recorder.stats.dropped == stats.dropped
     assert told.recorder.stats.last_error == "the door is shut"
     told.spool.shut = False
@@ -505,15 +509,62 @@ def test_memory_is_bounded_and_outcomes_have_a_reserve():
     assert told.recorder.stats.queue_bytes == 0
 
 
+def test_from_half_full_on_a_random_sample_is_kept():
+    """Up to half of the bound all are kept, then a share that sinks from all to an eighth."""
+    told = Told(spool=ClosedDoor(), max_bytes=2_000_000)
+    told.spool.shut = True
+    half = 0
+    while told.recorder.stats.queue_bytes <= 1_000_000:
+        told.predict({"a": "x" * 100})
+        half += 1
+    assert not told.recorder.stats.dropped
+    for _ in range(10_000):
+        told.predict({"a": "x" * 100})
+    dropped = told.recorder.stats.dropped["thinned"]
+    fill = told.recorder.stats.queue_bytes / 2_000_000
+    # With a share of 2 (1 - x) kept, x rises from 1/2 as 1 - exp(-2 n / N) / 2 over n arrivals.
+    expected = 1 - math.exp(-10_000 / half) / 2
+
+    assert abs(fill - expected) < 0.02
+    assert dropped == 10_000 - (told.recorder.stats.recorded - dropped - half)
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 7, 8, 10, 16, 60, 100])
+def test_a_sample_of_periodic_traffic_is_no_sample_of_a_phase(period):
+    """Every phase of a period is kept alike: chi-square does not tell them apart."""
+    kept = [number for number in range(80_000) if keeps(number, 7, 8)]
+    phases = np.bincount(np.array(kept) % period, minlength=period)
+
+    assert abs(len(kept) - 20_000) < 4 * math.sqrt(80_000 * 0.25 * 0.75)
+    assert chisquare(phases).pvalue > 1e-4
+
+
+def test_the_outcome_of_a_dropped_prediction_is_told_apart():
+    """What was learnt of a prediction that is nowhere is counted as that, whatever dropped it."""
+    told = Told(max_bytes=2_000, max_record_bytes=1_000, flush_interval=NEVER)
+    large = told.predict({"a": "x" * 2_000})
+    ids = [told.predict({"a": "x" * 100}) for _ in range(60)]
+    for request_id in (*ids, large):
+        told.learn(request_id, 1)
+    stats = told.recorder.stats
+    lost = stats.noted["missed_predictions"]
+    known = {event[3] for event in told.events if event[0] == "p"}
+    learnt = {event[2] for event in told.events if event[0] == "o"}
+
+    assert stats.dropped["too_large"] == 1
+    assert stats.dropped["outcome_of_dropped"] == lost == 61 - len(known)
+    assert learnt <= known
+
+
 def test_a_full_spool_is_a_reason_of_its_own():
-    """Records dropped because the spool's cap is reached are counted as "spool_full"."""
+    """At the bound of memory, records are dropped for the reason that the spool is full."""
     told = Told(spool=MemorySpool(10_000), max_bytes=5_000, max_spool_bytes=10_000)
     for _ in range(300):
         told.predict({"a": "x" * 100})
         told.recorder.flush()
     stats = told.recorder.stats
 
-    assert list(stats.dropped) == ["spool_full"]
+    assert stats.dropped.keys() == {"thinned", "spool_full"}
     assert "10,000 bytes" in stats.last_error
     for segment in told.spool.segments():
         told.spool.remove(segment)
@@ -682,7 +733,7 @@ def test_a_closed_recorder_counts_and_still_gives_ids():
 
     assert first
     assert second == "mine"
-    assert told.recorder.stats.dropped == {"closed": 3}
+    assert told.recorder.stats.dropped == {"shutdown": 3}
     assert len(told.events) == 1
 
 
@@ -690,10 +741,10 @@ def test_what_never_came_to_be_a_record_is_counted():
     """Rows refused as a whole are in the account, like records that were dropped one by one."""
     told = Told()
     told.predict()
-    told.recorder.refuse("closed", 3)
+    told.recorder.refuse("shutdown", 3)
 
     assert told.frames[0].recorded == 4
-    assert told.frames[0].dropped == {"closed": 3}
+    assert told.frames[0].dropped == {"shutdown": 3}
 
 
 def test_construction_starts_nothing(tmp_path):

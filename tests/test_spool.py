@@ -13,7 +13,7 @@ from tests.processes import Account, run, start
 
 from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.spool import DiskSpool, MemorySpool, SegmentId
-from mlwatch.spool.frame import opening
+from mlwatch.spool.frame import VERSION, opening
 from mlwatch.spool.wire import DEEPEST, decode_record
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -345,9 +345,9 @@ def test_a_segment_that_was_hardly_begun_is_empty(tmp_path):
 
 def test_a_newer_version_is_refused(tmp_path):
     """What this library cannot understand it says so, and keeps."""
-    (tmp_path / "00ff-000001.seg").write_bytes(opening(version=2) + b"future")
+    (tmp_path / "00ff-000001.seg").write_bytes(opening(version=VERSION + 1) + b"future")
 
-    with pytest.raises(SpoolError, match=r"00ff-000001\.seg has version 2.*upgrade"):
+    with pytest.raises(SpoolError, match=r"00ff-000001\.seg has version 3.*upgrade"):
         values(DiskSpool(tmp_path))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlwatch._guard import salvage
-from mlwatch.errors import DataError
 
 if TYPE_CHECKING:
     from mlwatch.recorder import Recorder
@@ -27,19 +26,6 @@ def read_rows(
     if lost:
         recorder.refuse("unequal_columns", lost)
     return rows
-
-
-def batch_rows(columns: Sequence[Any]) -> Rows:
-    """Return features, prediction, probability and request id of each row of a batch."""
-    frame, predictions, probabilities, request_ids = columns
-    names = list(frame.keys())
-    if len(set(names)) < len(names):
-        raise DataError("two columns have the same name")
-    served = plain(predictions)
-    others = [[None] * len(served) if it is None else it for it in (probabilities, request_ids)]
-    rows, lost = aligned([*(frame[name] for name in names), served, *others])
-    width = len(names)
-    return [(dict(zip(names, row, strict=False)), *row[width:]) for row in rows], lost
 
 
 def aligned(columns: Sequence[Any]) -> Rows:

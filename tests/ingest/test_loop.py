@@ -24,7 +24,7 @@ from tests.service import (
 
 from mlwatch import ConflictError, SpoolError, Table
 from mlwatch.spool import DiskSpool
-from mlwatch.spool.frame import opening
+from mlwatch.spool.frame import VERSION, opening
 from mlwatch.stores import MemoryStore, SQLiteStore
 
 WRITERS = 3
@@ -296,7 +296,7 @@ def test_after_a_segment_that_fails_its_writer_waits(tmp_path):
         append(spool, prediction(str(number)))
     first = min(tmp_path.glob("*.seg"))
     content = first.read_bytes()
-    first.write_bytes(opening(version=2) + content[len(opening()) :])
+    first.write_bytes(opening(version=VERSION + 1) + content[len(opening()) :])
     with pytest.raises(SpoolError, match=first.name):
         ingester(tmp_path, store).run()
     assert list(store.read(Table.progress)) == []

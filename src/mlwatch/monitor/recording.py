@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlwatch.columns import aligned, batch_rows, read_rows
+from mlwatch._guard import salvage
+from mlwatch.columns import aligned, read_rows
 from mlwatch.observation import Observation
+from mlwatch.recorder.batch import read_columns
 
 if TYPE_CHECKING:
     from mlwatch.recorder import Recorder
@@ -113,11 +115,12 @@ class Recording:
         request_ids: Iterable[Any] | None = None,
         model_version: str | None = None,
         timestamp: datetime | None = None,
-    ) -> list[str]:
-        """Take in the predictions of a batch-scoring job; return their request ids.
+    ) -> Sequence[str]:
+        """Take in the predictions of a batch-scoring job, column by column; return their ids.
 
         Args:
-            frame: The features: a DataFrame, or a mapping of arrays, one column a feature.
+            frame: The features, one column a feature: a DataFrame, a mapping of arrays, or an
+                array of shape (rows, features) in the order of `reference.features`.
             predictions: What was served, one a row.
             probabilities: As for `record_prediction`, one a row.
             request_ids: The caller's own ids, one a row.
@@ -125,14 +128,21 @@ class Recording:
             timestamp: When the batch was served; now when not said.
 
         Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
+        A batch of more than half of `CaptureOptions(max_bytes=...)` is written to the spool by
+        this call itself instead of being thinned, which a spool that is slow or fails may hold up
+        for two seconds; a smaller one waits for nothing. The ids are a sequence that makes each
+        when it is asked for; `list(ids)` makes them all.
         """
-        columns = (frame, predictions, probabilities, request_ids)
-        rows = read_rows(batch_rows, columns, self._recorder)
-        record = partial(self.record_prediction, model_version=model_version, timestamp=timestamp)
-        return [
-            record(features, prediction, probability=probability, request_id=request_id)
-            for features, prediction, probability, request_id in rows
-        ]
+        given = (frame, predictions, probabilities, request_ids)
+        read = partial(read_columns, names=self._recorder.feature_names)
+        columns = salvage(read, given, None)
+        if columns is None:
+            self._recorder.refuse("bad_batch")
+            return []
+        if columns.lost:
+            self._recorder.refuse("unequal_columns", columns.lost)
+        version = self.model_version if model_version is None else model_version
+        return self._recorder.batch(columns, self.model, version, timestamp)
 
     def record_outcomes(
         self,

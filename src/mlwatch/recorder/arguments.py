@@ -22,12 +22,12 @@ REMEDIES: Mapping[str, str] = {
     "values in the order of the reference's features",
     "bad_latency": "latency_ms is a finite number of milliseconds, from 0 up",
     "bad_timestamp": "timestamp is a timezone-aware datetime",
-    "closed": "the monitor is closed; make another",
     "empty_outcome": "outcome is the truth about a prediction, and None says nothing",
     "empty_request_id": "request_id is what record_prediction returned",
     "feature_count": "a sequence of features has as many values as the reference has features",
     "future": "timestamp lies more than 5 minutes ahead of the clock",
     "naive_timestamp": "timestamp has no timezone; give it one, as in datetime.now(UTC)",
+    "shutdown": "the monitor is closed; make another",
     "unequal_columns": "the columns of a batch, its predictions and its ids are of one length",
     "too_large": "the record is larger than CaptureOptions(max_record_bytes=...)",
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import _thread
 import itertools
 import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
+from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.errors import SpoolError
 from mlwatch.recorder.statistics import CaptureStatistics, Notices
+from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
 from mlwatch.spool import Spool
 from mlwatch.spool.frame import new_writer
@@ -23,10 +24,17 @@ _SHORTEST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 30.0
 _LONGEST_SLEEP = 3600.0
 _POLL = 0.005
+_SILENCE = 2.0  # seconds: a thread that is so late is taken for dead, or for stuck
+_SILENCE_AT_EXIT = 0.25  # ... when nothing else has to be done
+_MOST_LOST_IDS = 16_384
+_OUTCOME_RESERVE = 1.25  # labels come late and cannot come again: they survive a flood of features
 
 
 class Buffer:
     """The queue of one process, its account, and the thread that empties it.
+
+    A thread that gives no sign of life, because the host lets none run or it is stuck, is replaced
+    by the callers: one of them writes, when nobody else is writing, as often as the thread would.
 
     `add` and `drop` take no lock: under the GIL another thread, or a signal handler, only comes
     in between at a call or a loop, and `self.x += n`, with n computed before, has neither. So the
@@ -45,6 +53,9 @@ class Buffer:
         self.sequence = itertools.count()
         self.error: SpoolError | None = None
         self.threaded = False
+        self._max_bytes = options.max_bytes
+        self._max_outcome_bytes = int(options.max_bytes * _OUTCOME_RESERVE)
+        self._crowded = options.max_bytes // 2
         self._batch_bytes = min(_BATCH_BYTES, options.max_spool_bytes // 8)
         self._interval = options.flush_interval.total_seconds()
         self._queue: deque[bytes] = deque()
@@ -54,9 +65,12 @@ class Buffer:
         self._noted: defaultdict[str, int] = defaultdict(int)
         self._written = CaptureStatistics()
         self._full = "full"
-        self._draining = _thread.allocate_lock()
-        self._bell = _thread.allocate_lock()
+        self._arrivals = itertools.count()
+        self._lost_ids: tuple[set[str], set[str]] = set(), set()
+        self._draining = _threads.new_lock()
+        self._bell = _threads.new_lock()
         self._bell.acquire()
+        self._overdue = 0.0  # from then on callers write
         self._rung = False
         self._closing = False
         self._deadline = 0.0
@@ -83,35 +97,58 @@ class Buffer:
         """Whether all that was recorded, and its account, is in the spool."""
         return not self._queue and self._recorded == self._written.recorded
 
-    def add(self, record: bytes, max_bytes: int) -> None:
-        """Take an encoded record, or drop it when the queue would take more than `max_bytes`."""
-        size = len(record) + _RECORD_OVERHEAD
-        if self._queued + size > max_bytes:
+    def add(self, record: bytes, request_id: str) -> None:
+        """Take an encoded prediction, or drop it: some from half full on, all at the bound."""
+        if self._queued > self._crowded and not keeps(
+            next(self._arrivals), self._queued, self._max_bytes
+        ):
+            self.miss("thinned", request_id)
+        elif not self._put(record, 1, self._max_bytes):
+            self.miss(self._full, request_id)
+
+    def add_outcome(self, record: bytes, request_id: str) -> None:
+        """Take an encoded outcome, while even the reserve of outcomes has room for it."""
+        if request_id in self._lost_ids[0] or request_id in self._lost_ids[1]:
+            self.drop("outcome_of_dropped")
+        elif not self._put(record, 1, self._max_outcome_bytes):
             self.drop(self._full)
-        else:
-            self._queued += size
-            self._recorded += 1
-            self._queue.append(record)
-        if self._queued >= self._batch_bytes or len(self._queue) >= _BATCH_RECORDS or self._closing:
-            self._ring()
+
+    def add_rows(self, record: bytes, rows: int) -> None:
+        """Take many encoded predictions, or drop them all when there is no room."""
+        if not self._put(record, rows, self._max_bytes):
+            self.drop(self._full, rows)
+            self._noted["missed_predictions"] += rows
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits that predictions are thinned."""
+        return self._queued > self._crowded
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count records that are not kept."""
         self._dropped[reason] += count
         self._recorded += count
 
+    def miss(self, reason: str, request_id: str) -> None:
+        """Drop a prediction, and know its outcome again."""
+        self.drop(reason)
+        self._noted["missed_predictions"] += 1
+        lost, _ = self._lost_ids
+        if len(lost) >= _MOST_LOST_IDS:
+            lost = set()
+            self._lost_ids = lost, self._lost_ids[0]
+        lost.add(request_id)
+
     def note(self, reason: str) -> None:
         """Count what is worth knowing of a record."""
         self._noted[reason] += 1
 
     def start(self) -> None:
-        """Start the thread; where there can be none, callers write when a batch is full."""
-        self.threaded = True
-        try:
-            # Not threading.Thread, whose start() waits for the thread to begin.
-            _thread.start_new_thread(self._run, ())
-        except RuntimeError:
-            self.threaded = False
+        """Start the thread; where there can be none, callers write."""
+        self._overdue = time.monotonic() + self._interval + _SILENCE
+        self.threaded = _threads.start(self._run)
+        if not self.threaded:
+            self._overdue = time.monotonic() + self._interval
 
     def drain(self, timeout: float | None = None) -> bool:
         """Write what waits; True when all that waited at the call is in the spool.
@@ -125,35 +162,67 @@ class Buffer:
             attempt("log", self._notices.tell, self.statistics, self._failures)
         return written
 
+    def relieve(self, timeout: float) -> None:
+        """Write what waits here and now, but begin no batch after `timeout` seconds."""
+        if time.monotonic() >= self._retry_at:
+            self._take_turn(timeout)
+
     def stop(self, deadline: float) -> None:
         """Let the thread write what waits, until `deadline` on the monotonic clock, and end.
 
         What is recorded later is written at once, by its caller.
         """
         self._deadline = deadline
+        self._overdue = time.monotonic() + _SILENCE_AT_EXIT
         self._closing = True
-        _release(self._bell)
+        _threads.release(self._bell)
 
     def wait(self) -> bool:
-        """Wait, after `stop`, until all is in the spool or the deadline; without thread, write."""
-        while self.threaded and not self.settled and time.monotonic() < self._deadline:
-            time.sleep(_POLL)
-        if not self.threaded and not self.settled:
-            self.drain(max(self._deadline - time.monotonic(), 0))
+        """Wait, after `stop`, until all is in the spool or the deadline.
+
+        Where the thread gives no sign of life, write.
+        """
+        while not self.settled and time.monotonic() < self._deadline:
+            if self.threaded and time.monotonic() < self._overdue:
+                _threads.sleep(_POLL)
+            elif not self._take_turn(0):
+                _threads.sleep(_SHORTEST_BACKOFF)
         return self.settled
+
+    def _put(self, record: bytes, count: int, max_bytes: int) -> bool:
+        """Queue what may stand for several records, unless all would take over `max_bytes`."""
+        size = len(record) + _RECORD_OVERHEAD
+        fits = self._queued + size <= max_bytes
+        if fits:
+            self._queued += size
+            self._recorded += count
+            self._queue.append(record)
+        if (
+            self._queued >= self._batch_bytes
+            or len(self._queue) >= _BATCH_RECORDS
+            or self._closing
+            or time.monotonic() > self._overdue
+        ):
+            self._ring()
+        return fits
 
     def _ring(self) -> None:
         """Wake the thread; without one, write here unless someone does or the spool fails."""
-        if self.threaded and not self._closing:
+        now = time.monotonic()
+        if self.threaded and not self._closing and now <= self._overdue:
             if not self._rung:
                 self._rung = True
-                _release(self._bell)
-        elif time.monotonic() >= self._retry_at:
+                _threads.release(self._bell)
+        elif now >= self._retry_at:
             self._take_turn(0)  # and no word to the log: this is the host's call
+            if not self._closing:
+                self._overdue = max(self._overdue, time.monotonic() + self._interval)
 
     def _run(self) -> None:
         while not self._closing or not (self.settled or time.monotonic() >= self._deadline):
-            self._bell.acquire(timeout=self._pause())
+            pause = self._pause()
+            self._overdue = time.monotonic() + pause + _SILENCE
+            self._bell.acquire(timeout=pause)
             if self._closing or time.monotonic() >= self._retry_at:
                 _, fault = attempt("capture", self.drain)
                 if fault is not None:
@@ -218,12 +287,3 @@ class Buffer:
         self._failures += 1
         longest = min(_LONGEST_BACKOFF, _SHORTEST_BACKOFF * 2 ** min(self._failures, 16))
         self._retry_at = time.monotonic() + self._random.uniform(0, longest)
-
-
-def _release(lock: _thread.LockType) -> None:
-    """Release a lock that somebody may have released in the same moment."""
-    if lock.locked():
-        try:
-            lock.release()
-        except RuntimeError:
-            return

@@ -13,14 +13,15 @@ from mlwatch._guard import ANYTHING, GUEST_ERRORS, attempt, was_interrupted
 from mlwatch.errors import DataError
 from mlwatch.recorder import lifetime
 from mlwatch.recorder.arguments import REMEDIES, as_features, as_latency, as_text, as_time
+from mlwatch.recorder.batch import Columns, RequestIds, encoded
 from mlwatch.recorder.buffer import Buffer
 from mlwatch.recorder.encoding import encode, encode_slowly
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.records import CaptureOptions
 from mlwatch.spool import Spool
 
-_OUTCOME_RESERVE = 1.25  # labels come late and cannot come again: they survive a flood of features
 _INFINITY = math.inf
+_PATIENCE = 2.0  # seconds that a batch may wait for a spool
 
 Event = tuple[Any, ...]
 
@@ -49,11 +50,9 @@ class Recorder:
         self._spool = spool
         self._options = options
         self._clock = clock
-        self._feature_names = tuple(feature_names)
+        self.feature_names = tuple(feature_names)
         self._strict = options.strict
-        self._max_bytes = options.max_bytes
         self._max_record_bytes = options.max_record_bytes
-        self._max_outcome_bytes = int(options.max_bytes * _OUTCOME_RESERVE)
         self._closed = False
         self._buffers: dict[int, Buffer] = {}
         self._buffer = Buffer(spool, options, pid=0)
@@ -100,7 +99,12 @@ class Recorder:
                 record = encode(event)
             except ANYTHING as problem:
                 record = self._encode_slowly(buffer, event, problem)
-            self._add(buffer, record, self._max_bytes)
+            refused = self._why_refused(record)
+            if refused is None:
+                buffer.add(record, request_id)
+            else:
+                self._check_strict(refused)
+                buffer.miss(refused, request_id)
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
         return request_id if type(request_id) is str else self._new_id(buffer)
@@ -117,14 +121,51 @@ class Recorder:
             now = self._clock()
             if timestamp is not None:
                 now = self._changed(buffer, as_time(timestamp, now))
-            event = ("o", model, as_text(request_id), now, outcome)
+            known_as = as_text(request_id)
+            event = ("o", model, known_as, now, outcome)
             try:
                 record = encode(event)
             except ANYTHING as problem:
                 record = self._encode_slowly(buffer, event, problem)
-            self._add(buffer, record, self._max_outcome_bytes)
+            refused = self._why_refused(record)
+            if refused is None:
+                buffer.add_outcome(record, known_as)
+            else:
+                self._refuse(buffer, refused)
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
+
+    def batch(
+        self, columns: Columns, model: str, model_version: Any, timestamp: Any
+    ) -> Sequence[str]:
+        """Record many predictions; return their request ids.
+
+        Where so many come that they would be thinned, they are written here and now, which a
+        spool that fails or is slow can hold up for two seconds.
+        """
+        buffer = self._buffer
+        ids: Sequence[str] = ()
+        left = columns.rows
+        try:
+            if buffer.pid != getpid():
+                buffer = self._enter_process()
+            ids = self._ids(buffer, columns)
+            now = self._clock()
+            if timestamp is not None:
+                now = self._changed(buffer, as_time(timestamp, now))
+            about = (model, as_text(model_version), now)
+            deadline = time.monotonic() + _PATIENCE
+            for start, stop, record in encoded(columns, ids, about, self._max_record_bytes):
+                if record is None or self._closed:
+                    self._one_by_one(columns, ids, about, range(start, stop))
+                else:
+                    buffer.add_rows(record, stop - start)
+                left = columns.rows - stop
+                if buffer.is_crowded and time.monotonic() < deadline:
+                    buffer.relieve(deadline - time.monotonic())
+        except GUEST_ERRORS as problem:
+            self._give_up(buffer, problem, max(left, 1))
+        return ids
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count records that never came to be one, such as the rows of a garbled batch.
@@ -213,7 +254,7 @@ class Recorder:
         if timestamp is not None:
             now = self._changed(buffer, as_time(timestamp, now))
         if type(features) is not dict:
-            features = self._changed(buffer, as_features(features, self._feature_names))
+            features = self._changed(buffer, as_features(features, self.feature_names))
         if latency_ms is not None:
             latency_ms = self._changed(buffer, as_latency(latency_ms))
         error = None if error is None else as_text(error)
@@ -227,8 +268,7 @@ class Recorder:
         """Return what an argument became; count why, or raise when strict."""
         value, reason = changed
         if reason is not None:
-            if self._strict:
-                raise DataError(f"{reason}: {REMEDIES[reason]}")
+            self._check_strict(reason)
             buffer.note(reason)
         return value
 
@@ -243,24 +283,39 @@ class Recorder:
             buffer.note("unencodable_value")
         return record
 
-    def _add(self, buffer: Buffer, record: bytes, max_bytes: int) -> None:
+    def _why_refused(self, record: bytes) -> str | None:
         if self._closed:
-            self._refuse(buffer, "closed")
-        elif len(record) > self._max_record_bytes:
-            self._refuse(buffer, "too_large")
-        else:
-            buffer.add(record, max_bytes)
+            return "shutdown"
+        return "too_large" if len(record) > self._max_record_bytes else None
 
     def _refuse(self, buffer: Buffer, reason: str, count: int = 1) -> None:
         """Count records that are not taken, or raise when strict."""
-        if self._strict:
-            raise DataError(f"{reason}: {REMEDIES[reason]}")
+        self._check_strict(reason)
         buffer.drop(reason, count)
 
-    def _give_up(self, buffer: Buffer, problem: Exception) -> None:
+    def _check_strict(self, reason: str) -> None:
+        if self._strict:
+            raise DataError(f"{reason}: {REMEDIES[reason]}")
+
+    def _give_up(self, buffer: Buffer, problem: Exception, count: int = 1) -> None:
         if self._strict:
             raise problem
-        buffer.drop("unencodable")
+        buffer.drop("unencodable", count)
+
+    def _one_by_one(
+        self, columns: Columns, ids: Sequence[str], about: tuple[Any, ...], rows: range
+    ) -> None:
+        model, version, now = about
+        for row in rows:
+            features, served, other = columns.row(row)
+            nothing = (None, None, None)
+            self.prediction(features, served, other, ids[row], model, version, *nothing, now)
+
+    def _ids(self, buffer: Buffer, columns: Columns) -> Sequence[str]:
+        if columns.request_ids is None:
+            return RequestIds(self._new_id(buffer), columns.rows)
+        given = columns.request_ids.values[: columns.rows]
+        return [self._new_id(buffer) if it is None else as_text(it) for it in given]
 
     @staticmethod
     def _new_id(buffer: Buffer) -> str:

@@ -6,15 +6,16 @@ import contextlib
 import fcntl
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from mlwatch import _threads
 from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.spans import utc_now
+from mlwatch.spool.batch import rows_in
 from mlwatch.spool.frame import (
     OPENING,
     Counts,
@@ -78,7 +79,7 @@ class DiskSpool:
         open_segment = getattr(self, "_open", None)
         if open_segment is not None:
             open_segment.abandon()
-        self._lock = threading.Lock()
+        self._lock = _threads.new_lock()
         self._pid = os.getpid()
         self._writer = new_writer()
         self._filled = 0
@@ -112,7 +113,7 @@ class DiskSpool:
         with self._lock:
             try:
                 segment = self._ready()
-                own = Counts(len(records), recorded, dict(dropped), dict(noted))
+                own = Counts(sum(map(rows_in, records)), recorded, dict(dropped), dict(noted))
                 frame = segment.encode(own, self._clock(), records)
                 self._require_room(len(frame))
                 segment.append(frame, own)

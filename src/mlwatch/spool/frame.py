@@ -22,9 +22,10 @@ from typing import Any, Final
 import msgspec
 
 from mlwatch.errors import SpoolError
+from mlwatch.spool.batch import events_of, rows_in
 from mlwatch.spool.wire import decode_record
 
-VERSION: Final = 1
+VERSION: Final = 2
 MARK: Final = b"\xc1MLF"
 """What a frame begins with."""
 
@@ -61,7 +62,7 @@ class Frame:
         writer: Who appended it.
         segment: In which segment.
         number: Its place there, from 1.
-        records: The decoded records, as lists.
+        records: The decoded events, as lists; a batch is as many as it has rows.
         recorded: How many records the host handed over since the writer's last frame.
         dropped: How many were dropped since, by reason; "damaged" are those of frames before this
             one that cannot be read.
@@ -87,7 +88,7 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     """What one append, or several, counted.
 
     Args:
-        records: How many records were written.
+        records: How many events were written.
         recorded: How many the host handed over.
         dropped: How many were dropped, by reason.
         noted: What else is worth knowing of them, by reason.
@@ -178,15 +179,15 @@ def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -
         lost: The counts of the frames before it that could not be read.
     """
     counts = payload.own.plus(lost)
-    records = []
+    records: list[Any] = []
     undecodable = replaced = 0
     for data in payload.records:
         try:
             record, changed = decode_record(data)
         except msgspec.DecodeError:
-            undecodable += 1
+            undecodable += rows_in(data)
             continue
-        records.append(record)
+        records += events_of(record)
         replaced += changed > 0
     return Frame(
         segment.writer,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from mlwatch import _threads
 from mlwatch.errors import SpoolError
 from mlwatch.spans import utc_now
+from mlwatch.spool.batch import rows_in
 from mlwatch.spool.frame import (
     NOTHING,
     PREFIX,
@@ -43,7 +44,7 @@ class MemorySpool:
         self._clock = clock
         self._pid = os.getpid()
         self._writer = new_writer()
-        self._lock = threading.Lock()
+        self._lock = _threads.new_lock()
         self._frames: dict[SegmentId, list[bytes]] = {}
         self._sizes: dict[SegmentId, int] = {}
         self._opened = 1
@@ -82,7 +83,7 @@ class MemorySpool:
             if self._sizes.get(segment, 0) >= self._segment_bytes:
                 self._finish()
                 segment, number = self._current(), 1
-            own = Counts(len(records), recorded, dict(dropped), dict(noted))
+            own = Counts(sum(map(rows_in, records)), recorded, dict(dropped), dict(noted))
             # Memory cannot be damaged, so that no frame has to tell of the earlier ones.
             frame = encode_frame(Payload(number, NOTHING, own, self._clock(), records))
             if self.bytes + len(frame) > self._max_bytes:
@@ -124,7 +125,7 @@ class MemorySpool:
 
     def forget(self) -> None:
         """Let go, in a forked child, of what belongs to the parent."""
-        self._lock = threading.Lock()
+        self._lock = _threads.new_lock()
         self._frames = {}
         self._sizes = {}
 

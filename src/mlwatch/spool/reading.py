@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mlwatch.errors import SpoolError
+from mlwatch.spool.batch import rows_in
 from mlwatch.spool.frame import (
     MARK,
     NOTHING,
@@ -170,7 +171,7 @@ def _is_torn(rest: bytes, place: Place) -> bool:
 def _records_in(part: bytes) -> int:
     """Return how many records a damaged frame holds, 1 when that cannot be made out."""
     payload = decode_payload(part[PREFIX.size - len(MARK) :])
-    return 1 if payload is None else len(payload.records)
+    return 1 if payload is None else sum(map(rows_in, payload.records))
 
 
 def _rest(descriptor: int, at: int) -> bytes:

@@ -21,6 +21,10 @@ DEEPEST: Final = 16
 """How deep lists and mappings may be nested inside a field."""
 
 
+BATCH: Final = b"\x9a\xa1b"
+"""What a record that stands for many begins with: an array of ten fields, the first of them "b"."""
+
+
 def marker(type_name: str) -> str:
     """Return the text that stands for a value that could not be kept."""
     return f"<unencodable {type_name}>"
@@ -84,8 +88,8 @@ def _tidy(value: list[Any] | dict[Any, Any], room: int) -> int:
 
 def _salvaged(data: bytes) -> tuple[Any, int]:
     try:
-        if _end(data, 0) == len(data):
-            return _mend(data, 0, len(data), levels=2)
+        if end_of(data, 0) == len(data):
+            return _mend(data, 0, len(data), levels=3 if data.startswith(BATCH) else 2)
     except IndexError:
         pass
     raise msgspec.DecodeError("the bytes are not one MessagePack value")
@@ -103,7 +107,7 @@ def _mend(data: bytes, start: int, end: int, levels: int) -> tuple[Any, int]:
     parts = []
     replaced = 0
     for _ in range(count):
-        after = _end(data, at)
+        after = end_of(data, at)
         part, lost = _mend(data, at, after, levels - 1)
         parts.append(part)
         replaced += lost
@@ -141,7 +145,7 @@ _SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 
 }  # fmt: skip
 
 
-def _end(data: bytes, at: int) -> int:
+def end_of(data: bytes, at: int) -> int:
     """Return where the value at `at` ends, however deep it is nested."""
     waiting = 1
     while waiting:

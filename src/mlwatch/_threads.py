@@ -1,0 +1,52 @@
+"""Threads, locks and sleep of the operating system, also where gevent has put its own in place.
+
+A drainer that is a greenlet would write on the host's loop, and a lock of the one kind taken by a
+thread of the other freezes both.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def start(call: Callable[[], object]) -> bool:
+    """Run `call` in a thread that keeps no process from ending; False where there can be none.
+
+    Not `threading.Thread`, whose `start` waits for the thread to begin.
+    """
+    try:
+        _original(_thread, "start_new_thread")(call, ())
+    except RuntimeError:
+        return False
+    return True
+
+
+def new_lock() -> _thread.LockType:
+    """Return a lock that threads of the operating system share."""
+    lock: _thread.LockType = _original(_thread, "allocate_lock")()
+    return lock
+
+
+def sleep(seconds: float) -> None:
+    """Let this thread sleep, and no other."""
+    _original(time, "sleep")(seconds)
+
+
+def release(lock: _thread.LockType) -> None:
+    """Release a lock that somebody may have released in the same moment."""
+    if lock.locked():
+        try:
+            lock.release()
+        except RuntimeError:
+            return
+
+
+def _original(module: Any, name: str) -> Any:
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        return getattr(module, name)
+    return monkey.get_original(module.__name__, name)

@@ -1,0 +1,241 @@
+"""A batch of predictions, column by column: what it hands over, and the ids of its rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mlwatch._guard import ANYTHING, salvage, was_interrupted
+from mlwatch.errors import DataError
+from mlwatch.recorder.encoding import encode
+from mlwatch.spool.batch import Numbers, Repeated
+
+_ROWS = 256
+_MOST_ROWS = 1024
+_FEW = 64
+_NUMBERS = "biuf"
+_WIDEST = 8
+_TIMES = "mM"  # of which tolist() makes nanoseconds
+_NO_COLUMN = (str, bytes, bytearray, Mapping)
+
+
+class RequestIds(Sequence[str]):
+    """The request ids of a batch, each made when it is asked for.
+
+    Args:
+        prefix: What all of them begin with.
+        rows: How many there are.
+    """
+
+    def __init__(self, prefix: str, rows: int) -> None:
+        self.prefix = prefix
+        self._rows = range(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [f"{self.prefix}-{row}" for row in self._rows[place]]
+        return f"{self.prefix}-{self._rows[place]}"
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self.prefix}-{row}" for row in self._rows)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} request ids {self.prefix}-...>"
+
+
+class Column:
+    """The values of a column: an array of one dimension, or a list.
+
+    Args:
+        values: Any sequence.
+
+    Raises:
+        TypeError: It is a text or a mapping, whose parts are no rows.
+    """
+
+    def __init__(self, values: Any) -> None:
+        self.values = _one_by_one(values)
+        self._packed = None if isinstance(self.values, list) else _pack(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def packed(self, start: int, stop: int) -> Any:
+        """Return a stretch as it is encoded."""
+        if self._packed is not None:
+            return self._packed.part(start, stop)
+        part = self.values[start:stop]
+        return part if isinstance(part, list) else part.tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The predictions of a batch.
+
+    Args:
+        rows: How many rows all columns have.
+        features: By name.
+        predictions: What was served.
+        probabilities: What goes with it, or None.
+        request_ids: The caller's own, or None.
+        lost: How many more rows the longest column has.
+    """
+
+    rows: int
+    features: Mapping[Any, Column]
+    predictions: Column
+    probabilities: Column | None
+    request_ids: Column | None
+    lost: int
+
+    def packed(self, ids: Sequence[str], start: int, stop: int) -> tuple[Any, ...]:
+        """Return the last fields of the event that stands for a stretch of rows.
+
+        Args:
+            ids: The ids of all rows.
+            start: The first row.
+            stop: The row behind the last.
+        """
+        if isinstance(ids, RequestIds):
+            known_as: Any = {"prefix": ids.prefix, "first": start}
+        else:
+            known_as = ids[start:stop]
+        features = [column.packed(start, stop) for column in self.features.values()]
+        others = None if self.probabilities is None else self.probabilities.packed(start, stop)
+        served = self.predictions.packed(start, stop)
+        return known_as, tuple(self.features), features, served, others
+
+    def row(self, number: int) -> tuple[dict[Any, Any], Any, Any]:
+        """Return features, prediction and probability of one row."""
+        features = {name: column.values[number] for name, column in self.features.items()}
+        other = None if self.probabilities is None else self.probabilities.values[number]
+        return features, self.predictions.values[number], other
+
+
+def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Columns:
+    """Return the columns of a batch.
+
+    Args:
+        batch: The features (a DataFrame, a mapping of name to column, or an array of rows by
+            columns), the predictions, and the probabilities and request ids, or None.
+        names: The names of an array's columns.
+
+    Raises:
+        DataError: Two columns have the same name, or an array has not as many as there are names.
+        TypeError: Something is no column.
+    """
+    frame, predictions, probabilities, request_ids = batch
+    features = {name: Column(values) for name, values in _features(frame, names)}
+    served = Column(predictions)
+    other = None if probabilities is None else Column(probabilities)
+    ids = None if request_ids is None else Column(request_ids)
+    lengths = [len(it) for it in (*features.values(), served, other, ids) if it is not None]
+    rows = min(lengths)
+    return Columns(rows, features, served, other, ids, max(lengths) - rows)
+
+
+def encoded(
+    columns: Columns, ids: Sequence[str], about: tuple[Any, ...], most: int
+) -> Iterator[tuple[int, int, bytes | None]]:
+    """Return stretches of rows, each with the record that stands for them.
+
+    None in its place: these rows have to be recorded one by one.
+
+    Args:
+        columns: The batch.
+        ids: The ids of its rows.
+        about: Model, version and time.
+        most: A record takes no more bytes, so that no row of it does.
+    """
+    start, step = 0, _ROWS
+    while start < columns.rows:
+        stop = min(start + step, columns.rows)
+        record = _encoded(("b", stop - start, *about, *columns.packed(ids, start, stop)))
+        if record is not None and len(record) > most:
+            record = None
+            if stop - start > 1:
+                step = (stop - start) // 2
+                continue
+        yield start, stop, record
+        size = most if record is None else len(record)
+        step = min(max(1, most * (stop - start) * 4 // (5 * size)), _MOST_ROWS)
+        start = stop
+
+
+def _encoded(event: tuple[Any, ...]) -> bytes | None:
+    try:
+        return encode(event)
+    except ANYTHING as problem:
+        if was_interrupted(problem, encode, event):
+            raise
+        return None
+
+
+def _one_by_one(values: Any) -> NDArray[Any] | list[Any]:
+    """Return values as an array of numbers or objects, or else as a list of objects."""
+    if isinstance(values, _NO_COLUMN):
+        raise TypeError(f"{type(values).__name__} is no sequence of values")
+    if hasattr(values, "to_numpy"):
+        # What numpy has no type for comes as objects.
+        plain = isinstance(values.dtype, np.dtype) and values.dtype.kind in _NUMBERS
+        values = values.to_numpy() if plain else values.to_numpy(dtype=object)
+    if not isinstance(values, np.ndarray):
+        return list(values)
+    if _is_numeric(values) or (values.ndim == 1 and values.dtype.kind == "O"):
+        return values
+    return list(values if values.dtype.kind in _TIMES else values.tolist())
+
+
+def _pack(values: NDArray[Any]) -> Numbers | Repeated | None:
+    return Numbers.of(values) if _is_numeric(values) else _repeated(values)
+
+
+def _repeated(objects: NDArray[Any]) -> Repeated | None:
+    """Return a column of objects as few of them and places, where it is one.
+
+    Told apart by where they lie in memory, which asks none of them anything: pandas reads a column
+    of few texts into as few objects, and to encode each text anew would take ten times as long.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or len(objects) < _ROWS:
+        return None
+    addresses = np.ndarray(len(objects), np.intp, np.ascontiguousarray(objects).data)
+    if len(set(addresses[:_ROWS].tolist())) > _FEW:
+        return None
+    places, found = pandas.factorize(addresses)
+    if len(found) > _FEW:
+        return None
+    places = places.astype(np.uint8)
+    each = [objects[(places == place).argmax()] for place in range(len(found))]
+    record = salvage(encode, each, None)
+    return None if record is None else Repeated(msgspec.Raw(record), Numbers.of(places))
+
+
+def _is_numeric(values: NDArray[Any] | list[Any]) -> bool:
+    if isinstance(values, list) or values.ndim != 1:
+        return False
+    return values.dtype.kind in _NUMBERS and values.dtype.itemsize <= _WIDEST
+
+
+def _features(frame: Any, names: Sequence[str]) -> list[tuple[Any, Any]]:
+    if isinstance(frame, np.ndarray) and frame.dtype.names is None:
+        if frame.ndim != len(("rows", "columns")) or frame.shape[1] != len(names):
+            raise DataError(f"an array of shape {frame.shape}, and {len(names)} features are known")
+        return [(name, frame[:, place]) for place, name in enumerate(names)]
+    found = list(frame.dtype.names) if isinstance(frame, np.ndarray) else list(frame.keys())
+    if len(set(found)) < len(found):
+        raise DataError("two columns have the same name")
+    return [(name, frame[name]) for name in found]
