@@ -124,11 +124,11 @@ class Interrupted:
         return self.inner.claim(key, now, ttl)
 
 
-def start(script, *arguments):
+def start(script, *arguments, env=None):
     """Start a script in a process of its own; it may import this module."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
 
 
 def finish(process, code=0):

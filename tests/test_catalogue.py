@@ -55,7 +55,7 @@ def windows():
         ]
         outcomes = [told(i, true[i]) for i in range(400)]
         yield window([*rows, *outcomes], reference, arrivals=START)
-        yield window([*rows, *outcomes], arrivals=START)
+        yield window([*rows, *outcomes], arrivals=START, missed=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,14 @@ import asyncio
 import gc
 import itertools
 import logging
+import os
+import sys
 import threading
 import time
 import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from traceback import walk_stack
 
 import numpy as np
 import pandas as pd
@@ -48,6 +51,7 @@ from mlwatch import (
     Table,
     Threshold,
 )
+from mlwatch.background import Background
 from mlwatch.detectors import KSDetector
 from mlwatch.notifiers import LogNotifier
 from mlwatch.stores import JSONLStore, MemoryStore, SQLiteStore
@@ -101,8 +105,10 @@ def serve(monitor, count=400, *, shift=0.0, labelled=1.0, **options):
 
 
 def background_threads():
-    """Return the threads in which monitors work."""
-    return [thread for thread in threading.enumerate() if thread.name == "mlwatch"]
+    """Return the stacks of the threads in which monitors work."""
+    code = Background._run.__code__
+    stacks = [[f.f_code for f, _ in walk_stack(top)] for top in sys._current_frames().values()]
+    return [stack for stack in stacks if code in stack]
 
 
 def drifted_features(report):
@@ -351,6 +357,18 @@ def test_observe_measures_latency(make):
     assert row["error"] is None
 
 
+def test_observe_keeps_the_features_as_they_came(make):
+    """What a block does to its features, and to the mapping, changes nothing that is recorded."""
+    monitor = make()
+    features = {"x": 1.0, "c": "a"}
+    with monitor.observe(features, request_id="mine") as seen:
+        features.pop("x")
+        seen.prediction = 0.5
+    monitor.run_cycle()
+    row = monitor.window(START, START + MINUTE).frame().loc["mine"]
+    assert (row["feature/x"], row["feature/c"]) == (1.0, "a")
+
+
 class Unhappy(Exception):
     """What a model may raise."""
 
@@ -376,6 +394,99 @@ def test_an_exception_passes_through_observe_unchanged(make):
     errors = monitor.window(START, START + MINUTE).frame()["error"]
     assert sorted(errors) == ["KeyboardInterrupt", "Unhappy", "Unhappy"]
     assert monitor.status().noted == {}
+
+
+class Model:
+    """A service's model, as people write them."""
+
+    def __init__(self, monitor):
+        self.monitor = monitor
+        self.score = monitor.watch(self._score)
+
+    def _score(self, row, *, scale=1.0):
+        return row["x"] * scale
+
+
+def test_a_predict_function_is_watched(make):
+    """Whatever its shape, a function goes on as before and each call is one prediction."""
+    monitor = make()
+
+    @monitor.watch
+    def plain(row):
+        """Predict."""
+        return row["x"]
+
+    @monitor.watch(features="row", prediction=lambda result: result["score"], segment="web")
+    async def by_name(client, row):
+        await asyncio.sleep(0)
+        return {"score": row["x"], "client": client}
+
+    @monitor.watch(features=lambda x, c: {"x": x, "c": c})
+    def loose(x, c):
+        return x
+
+    assert (plain.__name__, plain.__doc__) == ("plain", "Predict.")
+    assert plain({"x": 0.1, "c": "a"}) == plain(row={"x": 0.1, "c": "a"}) == 0.1
+    answer = asyncio.run(by_name("me", row={"x": 0.2, "c": "b"}))
+    assert answer == {"score": 0.2, "client": "me"}
+    assert loose(0.3, "c") == 0.3
+    assert Model(monitor).score({"x": 0.2, "c": "a"}, scale=2) == 0.4
+    monitor.run_cycle()
+    frame = monitor.window(START, START + MINUTE).frame().sort_values("prediction")
+    assert frame["prediction"].tolist() == [0.1, 0.1, 0.2, 0.3, 0.4]
+    assert frame["feature/c"].tolist() == ["a", "a", "b", "c", "a"]
+    assert frame["segment"].dropna().tolist() == ["web"]
+    assert frame["latency_ms"].min() >= 0
+    assert monitor.status().noted == {}
+
+
+def test_a_watched_function_may_fail(make):
+    """Its exception passes through unchanged; what cannot be read of a call is no failure."""
+    monitor = make()
+    wrong = Unhappy("the model's own")
+
+    @monitor.watch(prediction=lambda result: 1 / 0)
+    def predict(row):
+        if row is None:
+            raise wrong
+        return "served"
+
+    with pytest.raises(Unhappy) as caught:
+        predict(None)
+    with pytest.raises(TypeError, match="missing 1 required"):
+        predict()
+    assert predict({"x": 1.0, "c": "a"}) == "served"
+    assert caught.value is wrong
+    assert monitor.run_cycle()["prediction_count"].value == 3
+    frame = monitor.window(START, START + MINUTE).frame()
+    assert sorted(frame["error"].dropna()) == ["TypeError", "Unhappy"]
+    with pytest.raises(ConfigurationError, match=r"'rows'.*predict has the parameters row"):
+        monitor.watch(features="rows")(predict)
+
+
+def test_async_forms_let_the_loop_go_on(make):
+    """While a store takes its time, aflush and aclose wait and other coroutines run."""
+    gate = threading.Event()
+
+    class Slow(MemoryStore):
+        def write(self, batch):
+            assert gate.wait(60)
+            super().write(batch)
+
+    async def serve_on():
+        monitor = make(Slow())
+        monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5)
+        waiting = asyncio.create_task(monitor.aflush(ingest=True))
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        gate.set()
+        assert await waiting
+        stored = monitor.status().stored
+        assert await monitor.aclose()
+        return stored
+
+    assert asyncio.run(serve_on()) == 1
 
 
 # Batches
@@ -806,6 +917,59 @@ def test_constructing_starts_and_opens_nothing(tmp_path):
     assert open_descriptors() == open_files
     for monitor in monitors:
         assert monitor.close()
+
+
+def test_switched_off_nothing_is_touched(tmp_path):
+    """With MLWATCH_DISABLED every call answers, ids come back, and no file or thread is made."""
+    script = """
+        import asyncio, os, sys, _thread
+        from pathlib import Path
+        from tests.service import reference
+        from mlwatch import Monitor
+        from mlwatch.stores import SQLiteStore
+
+        folder = Path(sys.argv[1])
+        monitor = Monitor(reference(), store=SQLiteStore(folder / "store.db"))
+        before = set(os.listdir("/proc/self/fd")), _thread._count()
+        monitor.start()
+        ids = {monitor.record_prediction({"x": 1.0}, 0.5) for _ in range(10)}
+        ids.add(monitor.record_prediction({"x": 1.0}, 0.5, request_id="mine"))
+        monitor.record_outcome("mine", 1)
+        batch = monitor.record_batch({"x": [1.0, 2.0]}, [0.1, 0.2])
+        monitor.record_outcomes(batch, [1, 0])
+        with monitor.observe({"x": 1.0}) as seen:
+            seen.prediction = 0.5
+        assert monitor.watch(lambda row: row)({"x": 1.0}) == {"x": 1.0}
+        assert len(ids) == 11 and "mine" in ids and len(set(batch)) == 2 and seen.request_id
+        assert monitor.run_cycle().metrics == ()
+        assert monitor.flush(ingest=True) and asyncio.run(monitor.aflush())
+        status = monitor.status()
+        assert (status.recorded, status.running) == (0, False)
+        assert "MLWATCH_DISABLED" in status.last_error
+        after = set(os.listdir("/proc/self/fd")), _thread._count()
+        assert monitor.close()
+        print(before[0] == after[0], list(folder.iterdir()))
+    """
+    printed = finish(start(script, tmp_path, env={**os.environ, "MLWATCH_DISABLED": "1"}))
+    assert printed == "True []\n"
+
+
+def test_a_memory_spool_is_ingested_when_the_process_ends(tmp_path):
+    """Nobody flushes or closes: what was recorded last is in the store all the same."""
+    script = """
+        import sys
+        from pathlib import Path
+        from mlwatch import CaptureOptions, Monitor
+        from mlwatch.stores import SQLiteStore
+
+        store = SQLiteStore(Path(sys.argv[1]) / "store.db")
+        monitor = Monitor(store=store, capture=CaptureOptions(spool="memory"))
+        for _ in range(500):
+            monitor.record_prediction({"x": 1.0}, 0.5)
+    """
+    finish(start(script, tmp_path))
+    rows = [*SQLiteStore(tmp_path / "store.db").read(Table.predictions)]
+    assert len(rows) == 500
 
 
 def test_close_is_idempotent_and_keeps_everything(store, make):

@@ -45,11 +45,15 @@ def window(
     parts: int = 1,
     span: timedelta = HOUR,
     arrivals: datetime | None = None,
+    missed: int = 0,
 ) -> Window:
-    """Ingest events in so many stretches, as from a store, and return the window they make."""
+    """Ingest events in so many stretches, as from a store, and return the window they make.
+
+    Of each stretch, so many more predictions were missed.
+    """
     known, panes = Known(), []
     for places in np.array_split(np.arange(len(events)), parts):
         stretch = [events[place] for place in places]
-        joined = join(stretch, known, lambda _: reference, {}, arrivals=arrivals)
+        joined = join(stretch, known, lambda _: reference, {}, arrivals=arrivals, missed=missed)
         panes += joined.rows("m")[Table.panes]
     return Window("m", "1", START, START + span, tuple(panes), reference)

@@ -28,7 +28,7 @@ from mlwatch.protocols import (
     part_name,
     part_names,
 )
-from mlwatch.recorder import Recorder
+from mlwatch.recorder import AnyRecorder, NoRecorder, Recorder, is_disabled
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
 from mlwatch.records.table import listed
 from mlwatch.reference import PREDICTION, FindReference, Reference
@@ -41,7 +41,7 @@ class Parts:
     """What a monitor is made of."""
 
     spool: Spool
-    recorder: Recorder
+    recorder: AnyRecorder
     ingest: Ingest
     cycle: Cycle
 
@@ -49,6 +49,11 @@ class Parts:
     def in_memory(self) -> bool:
         """Whether the spool is gone with the process."""
         return isinstance(self.spool, MemorySpool)
+
+    @property
+    def disabled(self) -> bool:
+        """Whether mlwatch is switched off."""
+        return isinstance(self.recorder, NoRecorder)
 
 
 def build(
@@ -85,7 +90,10 @@ def build(
     _named("notifiers", told)
     spool = defaults.spool(capture, store, model)
     own = references(model_version)
-    recorder = Recorder(spool, capture, clock, () if own is None else own.features)
+    names = () if own is None else own.features
+    recorder: AnyRecorder = (
+        NoRecorder() if is_disabled() else Recorder(spool, capture, clock, names)
+    )
     tallies = {name: part.tally for name, part in named.items() if hasattr(part, "tally")}
     watched = drift.independent_labels or any(isinstance(it, ErrorRateCollector) for it in chosen)
     ingest = Ingest(model, spool, store, references, clock, tallies, arrivals=watched)

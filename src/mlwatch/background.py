@@ -1,16 +1,17 @@
-"""Ingest and cycles in a thread of their own."""
+"""Ingest and cycles in a thread of their own, a real one also under gevent."""
 
 from __future__ import annotations
 
 import logging
 import os
 import random
-import threading
 import time
 import weakref
+from _thread import get_ident
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.records import Fault
 
@@ -47,38 +48,60 @@ class Background:
         self._every = every.total_seconds()
         self._clock = clock
         self._pause = pause
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._bell = _threads.new_lock()
+        self._busy = _threads.new_lock()
         self._pid = 0
+        self._thread = 0
         self.last_error = ""
 
     @property
     def running(self) -> bool:
         """Whether this process has a live thread."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and self._pid == os.getpid()
+        return self._pid == os.getpid() and self._busy.locked()
 
     def start(self) -> None:
-        """Start the thread unless it runs."""
+        """Start the thread unless it runs.
+
+        Raises:
+            RuntimeError: This process can start no more threads.
+        """
         if self.running:
             return
-        self._stop = threading.Event()
+        self._stopping = False
+        self._bell, self._busy = _threads.new_lock(), _threads.new_lock()
+        self._bell.acquire()
+        self._busy.acquire()
         self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="mlwatch", daemon=True)
-        self._thread.start()
+        if not _threads.start(self._run):
+            self._busy.release()
+            raise RuntimeError("can't start new thread: ingest and cycles need one")
 
     def stop(self, timeout: float | None = None) -> bool:
         """Ask the thread to end and wait for it; True when it has."""
-        self._stop.set()
-        if not self.running or self._thread is None or self._thread is threading.current_thread():
+        self._stopping = True
+        if not self.running or self._thread == get_ident():
             return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        _threads.release(self._bell)
+        ended = self._busy.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+        if ended:
+            self._busy.release()
+        return ended
 
     def _run(self) -> None:
+        self._thread = get_ident()
+        try:
+            self._repeat()
+        finally:
+            self._busy.release()
+
+    def _repeat(self) -> None:
         due = time.monotonic() + self._every
         failures = 0
-        while not self._stop.wait(self._wait(failures)):
+        while not self._stopping:
+            self._bell.acquire(timeout=self._wait(failures))
+            if self._stopping:
+                return
             begun = time.monotonic()
             fault = self._turn(due=begun >= due)
             if begun >= due and fault is None:
@@ -90,7 +113,7 @@ class Background:
         """Ingest, and run a cycle when one is due; return what failed."""
         ingest, cycle = self._ingest(), self._cycle()
         if ingest is None or cycle is None:
-            self._stop.set()
+            self._stopping = True
             return None
         _, fault = attempt("ingest", ingest)
         if due:

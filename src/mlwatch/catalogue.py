@@ -43,6 +43,13 @@ _SPECS = (
     MetricSpec("r2", "share", "gauge", "up", "Share of the outcomes' variance that is explained."),
     MetricSpec("prediction_count", "rows", "gauge", "", "Predictions recorded in the window."),
     MetricSpec("prediction_rate", "rows/s", "gauge", "", "Predictions recorded a second."),
+    MetricSpec(
+        "kept_share",
+        "share",
+        "gauge",
+        "up",
+        "Share of the predictions that found room in memory; given where some did not.",
+    ),
     MetricSpec("labelled_count", "rows", "gauge", "up", "Predictions whose outcome is known."),
     MetricSpec("label_coverage", "share", "gauge", "up", "Share of predictions with an outcome."),
     MetricSpec("outcome_rate", "share", "gauge", "", "Share of known outcomes that are positive."),

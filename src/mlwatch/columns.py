@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from mlwatch._guard import salvage
 
 if TYPE_CHECKING:
-    from mlwatch.recorder import Recorder
+    from mlwatch.recorder import AnyRecorder
 
 Rows = tuple[list[tuple[Any, ...]], int]
 """Rows, and how many more there would be if no column were shorter than the others."""
 
 
 def read_rows(
-    read: Callable[[Sequence[Any]], Rows], columns: Sequence[Any], recorder: Recorder
+    read: Callable[[Sequence[Any]], Rows], columns: Sequence[Any], recorder: AnyRecorder
 ) -> list[tuple[Any, ...]]:
     """Return what `read` makes of a batch; count what is no batch, and rows that lack a value."""
     found = salvage(read, columns, None)

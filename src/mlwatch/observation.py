@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import inspect
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+from mlwatch._guard import salvage
+from mlwatch.errors import ConfigurationError
+
+P = TypeVar("P", bound=Callable[..., Any])
 
 
 class Observation:
     """Set `prediction` inside the block; latency and errors are measured around it.
 
     An exception of the block is recorded as the error of this prediction and passes through
-    unchanged. Works as `with` and as `async with`.
+    unchanged. The features are as they were on entering. Works as `with` and as `async with`.
 
     Attributes:
         prediction: What was served.
@@ -25,7 +33,7 @@ class Observation:
         self, record: Callable[..., str], features: Any, request_id: str | None, **fields: Any
     ) -> None:
         self._record = record
-        self._features = features
+        self._features = salvage(copy.copy, features, features)
         self._fields = fields
         self._begun = 0.0
         self.request_id = request_id
@@ -64,3 +72,64 @@ class Observation:
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+
+def watched(
+    predict: P,
+    observe: Callable[[Any], Observation],
+    features: str | Callable[..., Any] | None,
+    prediction: Callable[[Any], Any] | None,
+) -> P:
+    """Return a predict function, plain or async, whose every call is observed.
+
+    Args:
+        predict: What is called with features and returns a prediction.
+        observe: Makes the observation of some features.
+        features: The parameter that holds them, or a function of all arguments; the first one
+            when not said.
+        prediction: What to record of a result; the result itself when not said.
+
+    Raises:
+        ConfigurationError: There is no such parameter.
+    """
+    read = features if callable(features) else _reader(predict, features)
+
+    def enter(args: Any, named: Any) -> Observation:
+        return observe(salvage(lambda given: read(*given[0], **given[1]), (args, named), None))
+
+    def served(result: Any) -> Any:
+        return result if prediction is None else salvage(prediction, result, None)
+
+    @functools.wraps(predict)
+    def call(*args: Any, **named: Any) -> Any:
+        with enter(args, named) as seen:
+            result = predict(*args, **named)
+            seen.prediction = served(result)
+        return result
+
+    @functools.wraps(predict)
+    async def call_async(*args: Any, **named: Any) -> Any:
+        async with enter(args, named) as seen:
+            result = await predict(*args, **named)
+            seen.prediction = served(result)
+        return result
+
+    return call_async if inspect.iscoroutinefunction(predict) else call  # type: ignore[return-value]
+
+
+def _reader(predict: Callable[..., Any], name: str | None) -> Callable[..., Any]:
+    """Return what reads one argument of a call."""
+    names = list(inspect.signature(predict).parameters)
+    own = [it for it in names if it not in {"self", "cls"}]
+    wanted = name or next(iter(own), None)
+    if wanted not in names:
+        raise ConfigurationError(
+            f"watch(features={name!r}): {predict.__qualname__} has the parameters "
+            f"{', '.join(names) or 'none'}; name one of them, or give a function of all arguments"
+        )
+    place = names.index(wanted)
+
+    def read(*args: Any, **named: Any) -> Any:
+        return args[place] if place < len(args) else named[wanted]
+
+    return read

@@ -14,7 +14,7 @@ from mlwatch.protocols import MetricStore
 from mlwatch.records import Progress, Table
 
 if TYPE_CHECKING:
-    from mlwatch.recorder import Recorder
+    from mlwatch.recorder import AnyRecorder
     from mlwatch.spool import Spool
 
 
@@ -50,7 +50,7 @@ class Status:
 
 
 def measure(
-    recorder: Recorder,
+    recorder: AnyRecorder,
     spool: Spool,
     store: MetricStore,
     *,

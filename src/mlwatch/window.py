@@ -96,6 +96,16 @@ class Window:
         return Scoring.unknown() if self.reference is None else self.reference.scoring
 
     @property
+    def kept_shares(self) -> tuple[float, float]:
+        """The smallest and the largest share of the predictions of a pane that was counted.
+
+        Less than 1 where memory was so full that predictions were thinned or dropped.
+        """
+        counts = [pane.tallies.get("rows", {}) for pane in self.panes_]
+        shares = [1 - it.get("missed", 0) / it["recorded"] for it in counts if it.get("recorded")]
+        return min(shares, default=1.0), max(shares, default=1.0)
+
+    @property
     def seconds(self) -> float:
         """The length of the window in seconds."""
         return (self.until - self.since).total_seconds()

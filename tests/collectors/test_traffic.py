@@ -37,6 +37,20 @@ def test_counts_rates_and_errors():
         assert (found["error_rate"].low, found["error_rate"].high) == pytest.approx(wilson)
 
 
+def test_what_found_no_room_is_traffic_and_nothing_else():
+    """Rates count predictions that were missed; shares and tests rest on what was kept."""
+    story = [predicted(i, 0.5, error="timeout" if i % 4 == 0 else None) for i in range(360)]
+    view = window(story, parts=2, missed=270)
+    found = by_name(view)
+
+    assert view.tally("rows") == {"recorded": 900, "counted": 360, "errors": 90, "missed": 540}
+    assert found["prediction_count"].value == 900
+    assert found["prediction_rate"].value == 0.25
+    assert (found["error_rate"].value, found["error_rate"].n) == (0.25, 360)
+    assert found["kept_share"].value == 0.4
+    assert "kept_share" not in by_name(window(story))
+
+
 def test_latency_quantiles():
     """Latency quantiles are within 1% of numpy's, with an interval that holds them."""
     took = np.random.default_rng(0).lognormal(3, 1, 2000)

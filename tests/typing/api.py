@@ -307,7 +307,7 @@ def record(monitor: Monitor) -> None:
         assert_type(seen, Observation)
         seen.prediction, seen.probability, seen.outcome = "yes", 0.7, "no"
     ids = monitor.record_batch({"x": [1.0]}, [0.5], request_ids=["a"], timestamp=NOW)
-    assert_type(ids, list[str])
+    assert_type(ids, Sequence[str])
     monitor.record_outcomes(ids, [1])
 
 

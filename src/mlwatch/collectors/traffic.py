@@ -32,18 +32,29 @@ class TrafficCollector:
                 raise ConfigurationError(f"TrafficCollector(quantiles=...): {share!r} is no share")
 
     def collect(self, window: Window) -> Iterator[Metric]:
-        """Return the figures of the window; no errors and latency where nothing was recorded."""
+        """Return the figures of the window; no errors and latency where nothing was recorded.
+
+        Predictions that found no room in memory count as traffic and in nothing else.
+        """
         rows = window.tally("rows")
         n = rows.get("recorded", 0)
         yield Metric("prediction_count", float(n), n=n)
         yield Metric("prediction_rate", n / window.observed_seconds, n=n)
-        if n:
+        seen = n - rows.get("missed", 0)
+        if seen < n:
+            yield Metric("kept_share", seen / n, n=n, why=_thinned(window))
+        if seen:
             errors = rows.get("errors", 0)
-            low, high = intervals.share(errors, n)
-            yield Metric("error_rate", errors / n, low, high, n)
+            low, high = intervals.share(errors, seen)
+            yield Metric("error_rate", errors / seen, low, high, seen)
         tally = window.tally("latency_ms")
         for share in self.quantiles if tally else ():
             yield _latency(tally, share)
+
+
+def _thinned(window: Window) -> str:
+    least, most = window.kept_shares
+    return f"memory was full: of a pane's predictions {least:.0%} to {most:.0%} were kept"
 
 
 def _latency(tally: Tally, share: float) -> Metric:

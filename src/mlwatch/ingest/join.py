@@ -104,6 +104,7 @@ def join(
     tallies: Mapping[str, Tally],
     *,
     arrivals: datetime | None = None,
+    missed: int = 0,
 ) -> Joined:
     """Join events with what is known.
 
@@ -115,6 +116,8 @@ def join(
             counts nothing and is a fault.
         arrivals: Count right and wrong labels at the time they arrive, too: at their own, but not
             before this one, since whoever watches them in order has passed by there.
+        missed: How many more predictions came and found no room in memory; they are traffic of
+            the pane of the last one that did.
     """
     joined = Joined(arrivals=arrivals)
     for event in events:
@@ -125,6 +128,10 @@ def join(
         else:
             joined.dropped["malformed"] += 1
     _count_predictions(joined, references, tallies)
+    if missed and joined.predictions:
+        last = joined.predictions[-1]
+        key = _pane_key(last, references(last.model_version))
+        add_tallies(joined.panes[key], {"rows": {"recorded": missed, "missed": missed}})
     return joined
 
 
@@ -246,8 +253,7 @@ def _count_predictions(
         by_version.setdefault(row.model_version, []).append(row)
     for version, rows in by_version.items():
         reference = references(version)
-        fingerprint = "" if reference is None else reference.fingerprint
-        keys = [(version, fingerprint, floor(row.time, MINUTE)) for row in rows]
+        keys = [_pane_key(row, reference) for row in rows]
         if reference is not None:
             _count_features(rows, keys, reference, joined)
         groups: dict[PaneKey, list[Prediction]] = {}
@@ -261,6 +267,11 @@ def _count_predictions(
             add_tallies(into, _scoring(reference).tally_predictions(scores, labels))
             add_tallies(into, dict(_row_tallies(group)))
             _count_further(group, tallies, into, joined)
+
+
+def _pane_key(row: Prediction, reference: Reference | None) -> PaneKey:
+    fingerprint = "" if reference is None else reference.fingerprint
+    return row.model_version, fingerprint, floor(row.time, MINUTE)
 
 
 def _count_further(

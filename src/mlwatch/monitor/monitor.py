@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -49,7 +50,8 @@ class Monitor(Recording):
 
     Nothing is started, opened or written by the constructor. `record_*` never raises, never waits
     for a disk or a network, and may be called from threads, coroutines and signal handlers. Use
-    as `with Monitor(...) as monitor:` or call `close`.
+    as `with Monitor(...) as monitor:` or call `close`. With `MLWATCH_DISABLED=1` in the environment
+    nothing is recorded, measured or written, and all else goes on.
 
     Args:
         reference: What the model was trained on, or one reference a model version. Without one
@@ -135,6 +137,8 @@ class Monitor(Recording):
         self._closed = False
         self._owes_cycle = False
         self._background = Background(self._ingest_turn, self._cycle_turn, every, clock)
+        if self._parts.in_memory:
+            self._parts.recorder.finish_with(self._ingest)
 
     def record_profile(
         self,
@@ -195,6 +199,8 @@ class Monitor(Recording):
             StoreError: The store cannot be read or written; what was recorded waits in the spool.
             SpoolError: The spool is in the memory of another process.
         """
+        if self._parts.disabled:
+            return self._nothing()
         recorder, ingest = self._parts.recorder, self._parts.ingest
         written = recorder.flush(None)
         with suppress(SpoolError):  # ingest notes it in its health
@@ -208,6 +214,12 @@ class Monitor(Recording):
         report = self._parts.cycle.run(windows, now, health)
         self._last_cycle = now
         return report
+
+    def _nothing(self) -> CycleReport:
+        now = self._clock().astimezone(UTC)
+        return CycleReport(
+            model=self.model, model_version=self.model_version, since=now - self._span, time=now
+        )
 
     def backtest(
         self, budget: AlarmBudget | None = None, *, model_version: str | None = None
@@ -279,7 +291,8 @@ class Monitor(Recording):
         """
         if self._closed:
             raise ConfigurationError("start() after close(): make a new Monitor")
-        self._background.start()
+        if not self._parts.disabled:
+            self._background.start()
 
     def flush(self, timeout: float | None = None, *, ingest: bool = False) -> bool:
         """Return True when everything recorded so far is safe.
@@ -293,6 +306,8 @@ class Monitor(Recording):
         return done
 
     def _ingest(self) -> bool:
+        if self._parts.disabled:
+            return True
         try:
             self._parts.ingest.run()
         except MLWatchError as error:
@@ -313,6 +328,19 @@ class Monitor(Recording):
         self._store.close()
         return stopped and done
 
+    async def aflush(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  as flush
+        *,
+        ingest: bool = False,
+    ) -> bool:
+        """Do as `flush`, while the event loop goes on."""
+        return await asyncio.to_thread(self.flush, timeout, ingest=ingest)
+
+    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  as close
+        """Do as `close`, while the event loop goes on."""
+        return await asyncio.to_thread(self.close, timeout)
+
     def __enter__(self) -> Monitor:
         return self
 
@@ -326,6 +354,8 @@ class Monitor(Recording):
 
     def status(self) -> Status:
         """Return how the monitor itself does, over all processes that share the store."""
+        if self._parts.disabled:
+            return Status(last_error="mlwatch is switched off by MLWATCH_DISABLED")
         return measure(
             self._parts.recorder,
             self._parts.spool,

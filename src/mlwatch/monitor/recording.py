@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlwatch._guard import salvage
 from mlwatch.columns import aligned, read_rows
-from mlwatch.observation import Observation
+from mlwatch.observation import Observation, P, watched
 from mlwatch.recorder.batch import read_columns
 
 if TYPE_CHECKING:
-    from mlwatch.recorder import Recorder
+    from mlwatch.recorder import AnyRecorder
 
 
 class Recording:
@@ -25,7 +25,7 @@ class Recording:
         model_version: The version this process serves.
     """
 
-    def __init__(self, recorder: Recorder, model: str, model_version: str) -> None:
+    def __init__(self, recorder: AnyRecorder, model: str, model_version: str) -> None:
         self._recorder = recorder
         self.model = model
         self.model_version = model_version
@@ -105,6 +105,33 @@ class Recording:
             model_version=model_version,
             segment=segment,
         )
+
+    def watch(
+        self,
+        predict: P | None = None,
+        *,
+        features: str | Callable[..., Any] | None = None,
+        prediction: Callable[[Any], Any] | None = None,
+        model_version: str | None = None,
+        segment: str | None = None,
+    ) -> Any:
+        """Decorate a predict function, plain or async: each of its calls is observed.
+
+        Args:
+            predict: The function, where the decorator stands without arguments.
+            features: The parameter that holds the features, or a function of all arguments that
+                returns them; the first parameter when not said.
+            prediction: A function of the result that returns what to record of it; the result
+                itself when not said.
+            model_version: Another version than the monitor's own.
+            segment: A part of the traffic, kept with the row.
+
+        Raises:
+            ConfigurationError: The function has no such parameter.
+        """
+        observe = partial(self.observe, model_version=model_version, segment=segment)
+        decorate = partial(watched, observe=observe, features=features, prediction=prediction)
+        return decorate if predict is None else decorate(predict)
 
     def record_batch(
         self,

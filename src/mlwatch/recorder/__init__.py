@@ -1,6 +1,9 @@
 """The hot path: records are encoded where they are made and written where nobody waits."""
 
+from mlwatch.recorder.disabled import NoRecorder, is_disabled
 from mlwatch.recorder.recorder import Recorder
 from mlwatch.recorder.statistics import CaptureStatistics
 
-__all__ = ["CaptureStatistics", "Recorder"]
+AnyRecorder = Recorder | NoRecorder
+
+__all__ = ["AnyRecorder", "CaptureStatistics", "NoRecorder", "Recorder", "is_disabled"]

@@ -1,6 +1,6 @@
 """What happens to waiting records when the process forks and when it ends.
 
-The one module state of the library is here: the weak set of live buffers, by which one hook each
+The one module state of the library is here: the live buffers, held weakly, by which one hook each
 serves all monitors.
 """
 
@@ -12,20 +12,32 @@ import os
 import sys
 import time
 import weakref
+from _thread import LockType
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
+from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.recorder.buffer import Buffer
 
 EXIT_SECONDS: Final = 2.0
 """How long a process that ends waits for all its buffers together."""
 
-_LIVE: weakref.WeakSet[Buffer] = weakref.WeakSet()
+Finish = Callable[[], Callable[[], object] | None]
+"""Gives what is still to be called at the end, or None when nobody is there any more."""
+
+_LIVE: weakref.WeakKeyDictionary[Buffer, Finish | None] = weakref.WeakKeyDictionary()
 
 
-def look_after(buffer: Buffer) -> None:
-    """See to it that the buffer of this process is written when the process ends."""
-    _LIVE.add(buffer)
+def look_after(buffer: Buffer, finish: Finish | None = None) -> None:
+    """See to it that the buffer of this process is written when the process ends.
+
+    Args:
+        buffer: The buffer.
+        finish: What is called once it is written.
+    """
+    _LIVE[buffer] = finish
     _hook()
     # A child of multiprocessing leaves by os._exit, and before Python 3.13 without atexit.
     process, util = (sys.modules.get(f"multiprocessing.{name}") for name in ("process", "util"))
@@ -42,11 +54,23 @@ def _hook() -> None:
 def _finish() -> None:
     """Write what waits in every buffer of this process, within one deadline."""
     deadline = time.monotonic() + EXIT_SECONDS
-    own = [buffer for buffer in list(_LIVE) if buffer.pid == os.getpid()]
+    own = {it: finish for it, finish in list(_LIVE.items()) if it.pid == os.getpid()}
     for buffer in own:
         buffer.stop(deadline)
     for buffer in own:
         attempt("capture", buffer.wait)
+    calls = [call for finish in own.values() if finish and (call := finish()) is not None]
+    done = _threads.new_lock()
+    done.acquire()
+    # In a thread, as a store may hang.
+    if calls and _threads.start(partial(_call_all, calls, done)):
+        done.acquire(timeout=max(deadline - time.monotonic(), 0))
+
+
+def _call_all(calls: Iterable[Callable[[], object]], done: LockType) -> None:
+    for call in calls:
+        attempt("capture", call)
+    done.release()
 
 
 def _leave_to_parent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from os import getpid
@@ -56,6 +57,7 @@ class Recorder:
         self._closed = False
         self._buffers: dict[int, Buffer] = {}
         self._buffer = Buffer(spool, options, pid=0)
+        self._finish: lifetime.Finish | None = None
 
     def prediction(  # noqa: PLR0917  by position, as names cost a tenth of the call
         self,
@@ -181,6 +183,10 @@ class Recorder:
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
 
+    def finish_with(self, ingest: Callable[[], object]) -> None:
+        """Call `ingest`, a method that is held weakly, when the process ends: all is written."""
+        self._finish = weakref.WeakMethod(ingest)
+
     def flush(self, timeout: float | None = None) -> bool:
         """Write what was recorded so far; True when all of it is in the spool.
 
@@ -241,7 +247,7 @@ class Recorder:
         buffer = self._buffers.setdefault(pid, mine)
         self._buffer = buffer
         if buffer is mine and not self._closed:
-            lifetime.look_after(buffer)
+            lifetime.look_after(buffer, self._finish)
             buffer.start()
         return buffer
 

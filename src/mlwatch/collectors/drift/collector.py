@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlwatch.collectors.drift import episodes, unusual
@@ -16,6 +16,8 @@ from mlwatch.records.table import listed, worst_first
 from mlwatch.reference import PREDICTION, Reference
 from mlwatch.sequential.baseline import FEWEST_DAYS
 from mlwatch.window import Window
+
+_UNEVEN = 0.02
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class DriftCollector:
         open_before = episodes.from_plain(known.get("episodes", {}))
         course = Course(window, seen, self.policy, open_before)
         results: list[DriftResult] = []
-        for item in self._judged(window, course):
+        sampled = _sampled(window)
+        for judged in self._judged(window, course):
+            item = judged
+            if sampled and isinstance(item, DriftResult):
+                item = replace(item, caveats=(*item.caveats, sampled))
             yield item
             if isinstance(item, DriftResult):
                 results.append(item)
@@ -83,6 +89,17 @@ def _asked(
         yield faults[0]
     elif results:
         yield course.judge(results, detector)
+
+
+def _sampled(window: Window) -> str:
+    """Return a caveat where panes hold different shares of their traffic, or ""."""
+    least, most = window.kept_shares
+    if most - least < _UNEVEN:
+        return ""
+    return (
+        f"memory was full: panes hold from {least:.0%} to {most:.0%} of their traffic, so busy "
+        "times weigh less"
+    )
 
 
 def _metric(result: DriftResult) -> Metric:
