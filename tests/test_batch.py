@@ -255,3 +255,35 @@ def test_strict_raises_for_a_bad_value():
     told = Told(strict=True)
     with pytest.raises(DataError, match="lock"):
         told.batch({"x": [threading.Lock()]}, [1])
+
+
+def test_a_batch_is_redacted_as_its_rows(tmp_path):
+    """Dropped, hashed, masked and rewritten columns are those of the rows; no raw byte is left."""
+    redact = {"a": "drop", "b": "hash", "c": "mask", "d": len}
+    options = {"redact": redact, "redact_key": b"0123456789abcdef"}
+    whole, single = Told(DiskSpool(tmp_path), **options), Told(**options)
+    columns = {name: [f"canary-{name}-{row}" for row in range(300)] for name in "abcd"}
+    columns["e"] = list(range(300))
+    whole.batch(pd.DataFrame(columns), range(300))
+    for row in range(300):
+        features = {name: values[row] for name, values in columns.items()}
+        single.recorder.prediction(features, row, None, None, "m", "1", None, None, None, None)
+
+    assert [event[5] for event in whole.events] == [event[5] for event in single.events]
+    assert whole.events[0][5].keys() == {"b", "c", "d", "e"}
+    assert b"canary" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert whole.recorder.stats.noted == {}
+
+
+def test_a_row_of_a_batch_is_redacted_once(tmp_path):
+    """What has to be recorded row by row is not hashed twice, and a failure is counted."""
+    redact = {"b": "hash", "d": lambda value: 1 / value}
+    told = Told(DiskSpool(tmp_path), redact=redact, redact_key=b"0123456789abcdef")
+    data = {"b": ["x"] * 2, "d": [0, 1], "bad": [threading.Lock(), 1]}
+    told.batch(data, [1, 2])
+    first, second = (event[5] for event in told.events)
+
+    assert first["b"] == second["b"]
+    assert len(first["b"]) == 32
+    assert (first.get("d"), second["d"]) == (None, 1.0)
+    assert told.recorder.stats.noted["redaction_failed"] >= 1

@@ -233,10 +233,10 @@ class TestFile:
             (b'{"format": "pandas"}', 'no "format"'),
             (b"\xff\xfe", "not a reference"),
             (b"[" * 100_000, "not a reference"),
-            (b'{"format": "mlwatch-reference", "version": 4}', "version 4.*upgrade mlwatch"),
+            (b'{"format": "mlwatch-reference", "version": 5}', "version 5.*upgrade mlwatch"),
             (b'{"format": "mlwatch-reference", "version": "1"}', "version '1'"),
-            (b'{"format": "mlwatch-reference", "version": 3}', "lacks or garbles"),
-            (b'{"format": "mlwatch-reference", "version": 3, "features": 3}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 4}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 4, "features": 3}', "lacks or garbles"),
         ],
         ids=lambda value: repr(value)[:40],
     )

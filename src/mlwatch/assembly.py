@@ -31,9 +31,11 @@ from mlwatch.protocols import (
 from mlwatch.recorder import AnyRecorder, NoRecorder, Recorder, is_disabled
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
 from mlwatch.records.table import listed
-from mlwatch.reference import PREDICTION, FindReference, Reference
+from mlwatch.redaction import Redacted, check_same, make_redactor
+from mlwatch.reference import FindReference, Reference
 from mlwatch.spans import MINUTE
 from mlwatch.spool import MemorySpool, Spool
+from mlwatch.training import PREDICTION
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def build(
     _named("notifiers", told)
     spool = defaults.spool(capture, store, model)
     own = references(model_version)
-    names = () if own is None else own.features
+    names = () if own is None else own.columns
     recorder: AnyRecorder = (
         NoRecorder() if is_disabled() else Recorder(spool, capture, clock, names)
     )
@@ -149,6 +151,16 @@ def check_features(
                 f"detectors: {part_name(detector)!r} names a feature {name!r}, which the "
                 f"reference does not have; there is {listed(near)}"
             )
+
+
+def check_redaction(
+    capture: CaptureOptions, given: Reference | Mapping[str, Reference] | None
+) -> None:
+    """Raise `ConfigurationError` where a reference was fitted under another redaction."""
+    here = Redacted.by(make_redactor(capture.redact, capture.redact_key))
+    for found in given.values() if isinstance(given, Mapping) else [given]:
+        if found is not None:
+            check_same(here, found.redacted, found.columns)
 
 
 def check_arguments(

@@ -19,19 +19,17 @@ from mlwatch.profile import Distribution, History, Profile, RankCodes, fit_grid,
 from mlwatch.profile.coarse import place
 from mlwatch.profile.codes import coded
 from mlwatch.profile.grid import halves
-from mlwatch.profile.values import listed, numbers, require_column
+from mlwatch.profile.values import listed
 from mlwatch.records import Tallies, digest
+from mlwatch.records.redact import Redact
+from mlwatch.redaction import Redacted, fit_columns, make_redactor
 from mlwatch.scoring import Scoring, fit_scoring, read_predictions
+from mlwatch.training import PREDICTION, read_columns, read_hours
 
 FORMAT = "mlwatch-reference"
-VERSION = 3
-
-PREDICTION = "prediction"
-"""The name under which the model's own predictions are compared."""
+VERSION = 4
 
 _HISTORY_DAYS = 8 * 7
-_HOUR_MICROSECONDS = 3_600_000_000
-_YEARS = np.array(["0001", "10000"], "datetime64[h]").astype(np.int64)
 
 
 class _Rows(Protocol):
@@ -50,6 +48,7 @@ class Reference:
         tallies: The counts of the predictions and outcomes it was fitted with.
         meta: Free notes, such as a model URI or a run id. A "model" in it must be the monitor's.
         history: Coarse counts of the hours of the data, where it has timestamps.
+        redacted: What was redacted before anything was counted.
     """
 
     profile: Profile
@@ -57,6 +56,7 @@ class Reference:
     tallies: Tallies = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     history: History | None = None
+    redacted: Redacted | None = None
 
     @classmethod
     def fit(
@@ -71,6 +71,8 @@ class Reference:
         decision_threshold: float = 0.5,
         min_count: int = 10,
         meta: Mapping[str, Any] | None = None,
+        redact: Redact | None = None,
+        redact_key: bytes | str | None = None,
     ) -> Reference:
         """Count the data a model was trained on.
 
@@ -93,6 +95,11 @@ class Reference:
             decision_threshold: A binary score from here up is a positive prediction.
             min_count: Categories seen fewer times are pooled, never written.
             meta: Free notes kept in the file.
+            redact: What the monitor does to features, as in `CaptureOptions(redact=...)`: the data
+                is counted after it. The file says what was done and to which columns, and has the
+                names of functions.
+            redact_key: The monitor's secret, where anything is hashed; the file has a digest by
+                which another is noticed.
 
         Raises:
             ConfigurationError: An argument cannot be right.
@@ -104,7 +111,8 @@ class Reference:
             )
         if min_count < 1:
             raise ConfigurationError(f"min_count={min_count!r}: must be at least 1")
-        frame = _columns(data)
+        frame, redacted = fit_columns(read_columns(data), redact, redact_key)
+        frame = read_columns(frame)
         grids = {name: fit_grid(name, frame[name], min_count=min_count) for name in frame}
         scoring, tallies = fit_scoring(predictions, outcomes, task, classes, decision_threshold)
         # Columns of many rare categories are counted on the rows that did not choose their
@@ -112,7 +120,7 @@ class Reference:
         counted = Profile.count(grids, frame)
         found = {name: _own(each, frame[name]) for name, each in counted.distributions.items()}
         profile = Profile(counted.rows, found, counted.codes)
-        reference = cls(profile, scoring, tallies, dict(meta or {}))
+        reference = cls(profile, scoring, tallies, dict(meta or {}), redacted=redacted)
         if timestamps is None:
             return reference
         past = reference._past(frame, predictions, timestamps, counted.rows)
@@ -125,7 +133,8 @@ class Reference:
         Args:
             window: The window; its rows must still be kept.
             **options: As for `fit`, without predictions and outcomes. Timestamps are those of the
-                rows.
+                rows. `redact` and `redact_key` say how the rows were redacted when they were
+                recorded; nothing is redacted again. Not said: as the window's own reference.
 
         Raises:
             DataError: The window holds no rows.
@@ -142,12 +151,22 @@ class Reference:
             scored = all(isinstance(share, float) and 0 <= share <= 1 for share in shares)
             predictions = shares if scored else known["prediction"]
             options |= {"predictions": predictions, "outcomes": known["outcome"]}
-        return cls.fit(features, **{"timestamps": frame["time"]} | options)
+        key = options.pop("redact_key", None)
+        redacted = getattr(getattr(window, "reference", None), "redacted", None)
+        if "redact" in options:
+            redacted = Redacted.by(make_redactor(options.pop("redact"), key))
+        found = cls.fit(features, **{"timestamps": frame["time"]} | options)
+        return replace(found, redacted=redacted)
 
     @property
     def features(self) -> tuple[str, ...]:
         """The features' names, in the order of the data."""
         return tuple(self.profile.distributions)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what a service hands over, in the order of the data: before redaction."""
+        return (self.redacted and self.redacted.columns) or self.features
 
     @property
     def task(self) -> str:
@@ -185,7 +204,7 @@ class Reference:
         return Distribution.from_tally(PREDICTION, labels, tally)
 
     def _past(self, frame: Mapping[str, Any], served: Any, timestamps: Any, rows: int) -> History:
-        hours = _hours(timestamps, rows)
+        hours = read_hours(timestamps, rows)
         columns = {
             name: _places(found, frame[name]) for name, found in self.profile.distributions.items()
         }
@@ -200,6 +219,9 @@ class Reference:
 
     def count(self, frame: Any) -> Profile:
         """Count a DataFrame, or a mapping of arrays of equal length, on the reference's grids.
+
+        A reference that was fitted under redaction has no key: redact before, as in
+        `reference.count(Redactor(redact, redact_key).columns(frame)[0])`.
 
         Raises:
             DataError: A column is missing, or the columns are of unequal length.
@@ -254,9 +276,9 @@ class Reference:
                 f"{path}: the content does not match its fingerprint, so it was changed after it "
                 "was saved: save it again with Reference.fit(...).save"
             )
-        if features is not None and set(features) != set(reference.features):
-            lacks = sorted(set(features) - set(reference.features))
-            extra = sorted(set(reference.features) - set(features))
+        if features is not None and set(features) != set(reference.columns):
+            lacks = sorted(set(features) - set(reference.columns))
+            extra = sorted(set(reference.columns) - set(features))
             raise ReferenceFileError(
                 f"{path} is a reference of other features: it lacks {lacks} and has {extra} "
                 "beyond those asked for: load the file that was saved with this model"
@@ -288,6 +310,7 @@ class Reference:
             "codes": self.profile.codes.to_tally(),
             "tallies": {name: dict(tally) for name, tally in self.tallies.items()},
             "history": None if self.history is None else self.history.to_plain(),
+            "redacted": None if self.redacted is None else self.redacted.to_plain(),
         }
 
     @classmethod
@@ -304,7 +327,8 @@ class Reference:
         codes = RankCodes.from_tally(coded(grids), body["codes"])
         profile = Profile(body["rows"], found, codes)
         past = None if body["history"] is None else History.from_plain(body["history"])
-        return cls(profile, scoring, body["tallies"], dict(body["meta"]), past)
+        redacted = Redacted.from_plain(body["redacted"])
+        return cls(profile, scoring, body["tallies"], dict(body["meta"]), past, redacted)
 
 
 FindReference = Callable[[str], Reference | None]
@@ -331,33 +355,6 @@ def _read(path: Path) -> dict[str, Any]:
     return body
 
 
-def _columns(data: Any) -> dict[str, Any]:
-    if not hasattr(data, "keys") or not hasattr(data, "__getitem__"):
-        raise DataError(
-            f"data of type {type(data).__name__}: give a DataFrame or a mapping of name to array"
-        )
-    names = list(data.keys())
-    odd = [name for name in names if not isinstance(name, str)]
-    if odd:
-        raise DataError(f"column name {odd[0]!r} is not a text: rename the columns")
-    if len(set(names)) < len(names):
-        raise DataError("two columns have the same name: rename one")
-    if PREDICTION in names:
-        raise DataError(
-            f'a column "{PREDICTION}": the model\'s own predictions go by this name, so that the '
-            "two would be taken for each other: rename the column"
-        )
-    frame = {name: data[name] for name in names}
-    for name, column in frame.items():
-        require_column(name, column)
-    lengths = {name: len(column) for name, column in frame.items()}
-    if len(set(lengths.values())) > 1:
-        raise DataError(f"columns of unequal length: {lengths}")
-    if not frame or not next(iter(lengths.values())):
-        raise DataError("data without rows or columns: a reference needs both")
-    return frame
-
-
 def _own(found: Distribution, column: Any) -> Distribution:
     if int(found.counts.sum()) == int(found.grid.mass.sum()):
         return found
@@ -372,19 +369,3 @@ def _places(found: Distribution, column: Any) -> tuple[NDArray[np.intp], int]:
     if found.total < len(values):
         places[halves(len(values))[0]] = -1
     return places, size
-
-
-def _hours(timestamps: Any, rows: int) -> NDArray[np.int64]:
-    require_column("timestamps", timestamps)
-    values = listed(timestamps)
-    if len(values) != rows:
-        raise DataError(f"{len(values)} timestamps for {rows} rows of data: give one a row")
-    found, codes = numbers(values, time=True)
-    hours: NDArray[np.int64] = found // _HOUR_MICROSECONDS
-    odd = np.flatnonzero((codes != 0) | (hours < _YEARS[0]) | (hours >= _YEARS[1]))
-    if len(odd):
-        raise DataError(
-            f"timestamps: {values[odd[0]]!r} in row {odd[0]} is no time of the years 1 to 9999: "
-            "give datetimes, or leave those rows out"
-        )
-    return hours

@@ -12,8 +12,9 @@ from tests.collectors.drifting import START, Service, numbers, reference
 from mlwatch.collectors.drift.unusual import forget
 from mlwatch.detectors import KSDetector
 from mlwatch.records import AlarmBudget, DriftResult, Metric
-from mlwatch.reference import PREDICTION, Reference
+from mlwatch.reference import Reference
 from mlwatch.spans import HOUR
+from mlwatch.training import PREDICTION
 
 DAYS = reference(28)
 """A reference that knows four weeks of days."""

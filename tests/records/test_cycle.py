@@ -13,8 +13,8 @@ from mlwatch.collectors import error_rate
 from mlwatch.detectors import correlation, domain_classifier
 from mlwatch.records import CycleReport, DriftResult, Fault, Metric, Severity
 from mlwatch.records.table import APART
-from mlwatch.reference import PREDICTION
 from mlwatch.testing.checks import sample_alert
+from mlwatch.training import PREDICTION
 
 HOSTILE = "x\nno drift found\r\x1b[31m\x00\u202e\u2028\tdrifted"
 

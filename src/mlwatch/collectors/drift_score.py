@@ -9,7 +9,7 @@ from mlwatch.collectors.drift.comparison import ask, pairs_of
 from mlwatch.detectors import ChiSquareDetector, KSDetector
 from mlwatch.protocols import Detect, DriftDetector
 from mlwatch.records import DriftResult, Fault, Metric
-from mlwatch.reference import PREDICTION
+from mlwatch.training import PREDICTION
 from mlwatch.window import Window
 
 

@@ -111,6 +111,7 @@ class Monitor(Recording):
         )
         self.reference = reference
         self._references = assembly.references(reference, model, model_version)
+        assembly.check_redaction(capture, reference)
         self._windows = partial(read_windows, store, model=model, references=self._references)
         self._span = window
         self._every = every

@@ -48,7 +48,7 @@ class Recording:
 
         Args:
             features: A mapping of name to value, a sequence in the order of
-                `reference.features`, or a row of a DataFrame.
+                `reference.columns`, or a row of a DataFrame.
             prediction: What was served: a label or a number. For a binary task a float in [0, 1]
                 is the probability of the positive class.
             probability: The probability that goes with a label: of the positive class, or for

@@ -29,6 +29,8 @@ REMEDIES: Mapping[str, str] = {
     "naive_timestamp": "timestamp has no timezone; give it one, as in datetime.now(UTC)",
     "shutdown": "the monitor is closed; make another",
     "unequal_columns": "the columns of a batch, its predictions and its ids are of one length",
+    "redaction_failed": "a function of CaptureOptions(redact=...) must return for every value, and "
+    '"hash" and "mask" take text, bytes, numbers and times',
     "too_large": "the record is larger than CaptureOptions(max_record_bytes=...)",
 }
 """What is wrong, and the remedy, by the reason under which it is counted."""

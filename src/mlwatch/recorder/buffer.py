@@ -139,9 +139,9 @@ class Buffer:
             self._lost_ids = lost, self._lost_ids[0]
         lost.add(request_id)
 
-    def note(self, reason: str) -> None:
-        """Count what is worth knowing of a record."""
-        self._noted[reason] += 1
+    def note(self, reason: str, count: int = 1) -> None:
+        """Count what is worth knowing of records."""
+        self._noted[reason] += count
 
     def start(self) -> None:
         """Start the thread; where there can be none, callers write."""

@@ -61,6 +61,20 @@ def encode_slowly(record: tuple[Any, ...]) -> tuple[bytes, list[str]]:
     return encode(repair.value(record, DEEPEST + 1)), repair.replaced
 
 
+def text_keys(features: dict[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return features under the names that they will have in the store.
+
+    Returns:
+        A copy, and the names of the types of the keys that were replaced.
+    """
+    plain = features.copy() if type(features) is dict else dict(dict.items(features))
+    if set(map(type, plain)) <= {str}:
+        return plain, []
+    repair = _Repair()
+    named = {key if type(key) is str else repair.key(key): item for key, item in plain.items()}
+    return named, repair.replaced
+
+
 class _Repair:
     """One record on the slow way."""
 
@@ -95,11 +109,11 @@ class _Repair:
 
     def key(self, key: Any) -> str:
         """Return the text that the key of a mapping becomes."""
-        data = salvage(encode, key, None)
-        if data is not None:
-            return name_of(msgspec.msgpack.decode(data))
-        self.replaced.append(name := salvage(_type_name, key, "object"))
-        return salvage(_escaped, key, None) or marker(name)
+        name = salvage(_key_name, key, None)
+        if name is not None:
+            return name
+        self.replaced.append(kind := salvage(_type_name, key, "object"))
+        return salvage(_escaped, key, None) or marker(kind)
 
     def replacement(self, value: Any) -> Any:
         """Count a value that cannot be kept, and return what is kept in its place."""
@@ -180,6 +194,10 @@ def _extended(value: Any) -> Any:
     if bits > _LARGEST_INTEGER_BITS:
         return None
     return msgspec.msgpack.Ext(BIG_INTEGER, number.to_bytes(bits // 8 + 1, "big", signed=True))
+
+
+def _key_name(key: Any) -> str:
+    return name_of(msgspec.msgpack.decode(encode(key)))
 
 
 def _escaped(value: Any) -> str | None:

@@ -6,6 +6,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from os import getpid
 from typing import Any
@@ -14,11 +15,12 @@ from mlwatch._guard import ANYTHING, GUEST_ERRORS, attempt, was_interrupted
 from mlwatch.errors import DataError
 from mlwatch.recorder import lifetime
 from mlwatch.recorder.arguments import REMEDIES, as_features, as_latency, as_text, as_time
-from mlwatch.recorder.batch import Columns, RequestIds, encoded
+from mlwatch.recorder.batch import Column, Columns, RequestIds, encoded
 from mlwatch.recorder.buffer import Buffer
-from mlwatch.recorder.encoding import encode, encode_slowly
+from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.records import CaptureOptions
+from mlwatch.redaction import Redactor, make_redactor, redact_error
 from mlwatch.spool import Spool
 
 _INFINITY = math.inf
@@ -53,6 +55,7 @@ class Recorder:
         self._clock = clock
         self.feature_names = tuple(feature_names)
         self._strict = options.strict
+        self._redactor = make_redactor(options.redact, options.redact_key)
         self._max_record_bytes = options.max_record_bytes
         self._closed = False
         self._buffers: dict[int, Buffer] = {}
@@ -85,6 +88,7 @@ class Recorder:
             )  # fmt: skip
             if (
                 timestamp is not None
+                or self._redactor is not None
                 or type(features) is not dict
                 or type(request_id) is not str
                 or type(model_version) is not str
@@ -157,7 +161,8 @@ class Recorder:
                 now = self._changed(buffer, as_time(timestamp, now))
             about = (model, as_text(model_version), now)
             deadline = time.monotonic() + _PATIENCE
-            for start, stop, record in encoded(columns, ids, about, self._max_record_bytes):
+            kept = self._redacted_columns(buffer, columns)
+            for start, stop, record in encoded(kept, ids, about, self._max_record_bytes):
                 if record is None or self._closed:
                     self._one_by_one(columns, ids, about, range(start, stop))
                 else:
@@ -263,12 +268,25 @@ class Recorder:
             features = self._changed(buffer, as_features(features, self.feature_names))
         if latency_ms is not None:
             latency_ms = self._changed(buffer, as_latency(latency_ms))
+        if self._redactor is not None:
+            features, error = self._redacted(buffer, self._redactor, features, error)
         error = None if error is None else as_text(error)
         segment = None if segment is None else as_text(segment)
         return (
             kind, model, as_text(version), as_text(request_id), now, features, prediction,
             probability, latency_ms, error, segment,
         )  # fmt: skip
+
+    def _redacted(
+        self, buffer: Buffer, redactor: Redactor, features: dict[Any, Any], error: Any
+    ) -> tuple[dict[str, Any], str | None]:
+        """Return features and error without what nobody may see."""
+        raw, replaced = text_keys(features)
+        self._replaced(buffer, replaced)
+        kept, failed = redactor.features(raw)
+        for _ in failed:
+            self._changed(buffer, (None, "redaction_failed"))
+        return kept, redact_error(error, raw, kept)
 
     def _changed(self, buffer: Buffer, changed: tuple[Any, str | None]) -> Any:
         """Return what an argument became; count why, or raise when strict."""
@@ -282,12 +300,17 @@ class Recorder:
         if was_interrupted(problem, encode, event):
             raise problem
         record, replaced = encode_slowly(event)
-        if replaced:
-            if self._strict:
-                kinds = ", ".join(sorted(set(replaced)))
-                raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
-            buffer.note("unencodable_value")
+        self._replaced(buffer, replaced)
         return record
+
+    def _replaced(self, buffer: Buffer, types: Sequence[str]) -> None:
+        """Count a record some of whose values were replaced, or raise when strict."""
+        if not types:
+            return
+        if self._strict:
+            kinds = ", ".join(sorted(set(types)))
+            raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
+        buffer.note("unencodable_value")
 
     def _why_refused(self, record: bytes) -> str | None:
         if self._closed:
@@ -307,6 +330,17 @@ class Recorder:
         if self._strict:
             raise problem
         buffer.drop("unencodable", count)
+
+    def _redacted_columns(self, buffer: Buffer, columns: Columns) -> Columns:
+        if self._redactor is None:
+            return columns
+        raw, replaced = text_keys({name: it.values for name, it in columns.features.items()})
+        self._replaced(buffer, replaced)
+        kept, failed = self._redactor.columns(raw)
+        for rows in failed.values():
+            self._check_strict("redaction_failed")
+            buffer.note("redaction_failed", rows)
+        return replace(columns, features={name: Column(it) for name, it in kept.items()})
 
     def _one_by_one(
         self, columns: Columns, ids: Sequence[str], about: tuple[Any, ...], rows: range

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeGuard
 
 from mlwatch.errors import ConfigurationError
+from mlwatch.records.redact import Redact, check_redaction
 
 _DAYS = {"day": 1, "week": 7, "month": 30}
 _WHOLE = 1 + 1e-9
@@ -53,6 +54,10 @@ class CaptureOptions:
             loss of power, at the price of a sync of the disk for every batch.
         strict: Raise in `record_*` instead of counting; for tests.
         retention: How long rows are kept.
+        redact: What to do to features before any byte of them exists: "drop", "hash", "mask" or a
+            function of the value, by name; or a function of the whole mapping of features. The
+            reference has to be fitted with the same.
+        redact_key: The secret for "hash", at least 16 bytes; it is shown and written nowhere.
     """
 
     spool: str | Path | None = None
@@ -63,6 +68,8 @@ class CaptureOptions:
     durability: Literal["process", "disk"] = "process"
     strict: bool = False
     retention: Retention = field(default_factory=Retention)
+    redact: Redact | None = field(default=None, hash=False)
+    redact_key: bytes | str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_record_bytes", "max_spool_bytes"):
@@ -76,6 +83,7 @@ class CaptureOptions:
             raise ConfigurationError(
                 f'CaptureOptions(durability={self.durability!r}): must be "process" or "disk"'
             )
+        check_redaction("CaptureOptions", self.redact, self.redact_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from mlwatch.collectors.drift.unusual import Seen, Subject
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Fault, Memory, Metric
 from mlwatch.records.table import listed, worst_first
-from mlwatch.reference import PREDICTION, Reference
+from mlwatch.reference import Reference
 from mlwatch.sequential.baseline import FEWEST_DAYS
+from mlwatch.training import PREDICTION
 from mlwatch.window import Window
 
 _UNEVEN = 0.02

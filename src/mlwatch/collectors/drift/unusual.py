@@ -12,13 +12,14 @@ from typing import Any
 from mlwatch.profile import Distribution, History, Profile
 from mlwatch.profile.coarse import Counts, condense, day_of, to_tally
 from mlwatch.records import AlarmBudget, DriftPolicy, Pane
-from mlwatch.reference import PREDICTION, Reference
+from mlwatch.reference import Reference
 from mlwatch.sequential.backtest import Backtest, backtest
 from mlwatch.sequential.budget import share_out
 from mlwatch.sequential.e_detector import EDetector
 from mlwatch.sequential.scores import Stream, streams
 from mlwatch.sequential.watch import Plan, Unusual, Watch, calibrate, consume, independent, settle
 from mlwatch.spans import DAY, HOUR, floor
+from mlwatch.training import PREDICTION
 from mlwatch.window import Window
 
 GRACE = timedelta(minutes=5)
