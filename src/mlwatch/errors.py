@@ -51,11 +51,14 @@ class SpoolError(MLWatchError):
 
     Args:
         message: What failed, where, and the remedy.
-        reason: Under which reason records are dropped that find no room while it lasts.
+        reason: Under which reason records are dropped that find no room while it lasts: a queue
+            that fills behind a failing disk is no flood ("full").
         permanent: True when another try by this process cannot succeed.
     """
 
-    def __init__(self, message: str, *, reason: str = "full", permanent: bool = False) -> None:
+    def __init__(
+        self, message: str, *, reason: str = "store_error", permanent: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.permanent = permanent

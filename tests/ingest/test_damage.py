@@ -184,7 +184,7 @@ def test_a_damaged_last_frame_is_counted_when_nothing_more_can_come(tmp_path, mo
     worker = ingester(tmp_path, store)
     worker.run()
     assert account(store) == (20, 20, {}, {})
-    assert worker.take_health() == {"spool": None}
+    assert worker.take_health() == {"ingest": None, "spool": None}
     if moment == "finished":
         spool.close()
     else:
@@ -211,7 +211,7 @@ def test_the_torn_end_of_a_dead_writer_is_noted_once(tmp_path):
     for _ in range(2):
         worker.run()
         assert account(store) == (20, 20, {}, noted)
-        assert worker.take_health() == {"spool": None}
+        assert worker.take_health() == {"ingest": None, "spool": None}
         assert list(tmp_path.iterdir()) == []
         path.write_bytes(content)  # as if its remover had been killed before
         worker = ingester(tmp_path, store)
@@ -228,4 +228,4 @@ def test_damage_to_what_is_stored_is_no_loss(tmp_path):
     worker = ingester(tmp_path, store)
     worker.run()
     assert account(store) == (80, 80, {}, {})
-    assert worker.take_health() == {"spool": None}
+    assert worker.take_health() == {"ingest": None, "spool": None}

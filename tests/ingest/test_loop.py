@@ -285,7 +285,7 @@ def test_a_foreign_file_stops_no_other_segment(tmp_path):
     assert foreign.name in worker.take_health()["spool"].error
     foreign.unlink()
     worker.run()
-    assert worker.take_health() == {"spool": None}
+    assert worker.take_health() == {"ingest": None, "spool": None}
     assert worker.take_health() == {}
 
 

@@ -7,16 +7,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from mlwatch._guard import explain
-from mlwatch.errors import ConflictError, SpoolError
+from mlwatch._guard import attempt, explain
+from mlwatch.errors import ConflictError, DataError, SpoolError
 from mlwatch.ingest.join import Joined, Known, Tally, join, request_keys
+from mlwatch.ingest.pieces import Piece, body_after, fresh, halved, whole, with_account
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Batch, Fault, Progress, State, Table, join_key
+from mlwatch.records import (
+    Account,
+    Batch,
+    Fault,
+    Progress,
+    State,
+    Table,
+    ingest_key,
+    join_key,
+)
 from mlwatch.reference import FindReference
 from mlwatch.spans import HOUR, floor
-from mlwatch.spool import Frame, SegmentId, Spool
+from mlwatch.spool import SegmentId, Spool
 
 _FRAMES_A_BATCH = 32
 _OPEN = timedelta(minutes=2)  # so long after its end an hour takes labels: before it is judged
@@ -56,13 +67,16 @@ class Ingest:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
 
         What is damaged in the spool is counted as dropped and is a fault of the part "spool";
-        whatever lies behind it is ingested.
+        an event that the store refuses, or that cannot be joined, is counted as "poisonous" and
+        is a fault of the part "ingest". Whatever lies behind is ingested.
 
         Raises:
             StoreError: The store cannot be written; what was committed before stays.
             SpoolError: A segment cannot be read or removed; those of other writers are done.
+            DataError: The store refuses what holds no event at all.
         """
         stored = 0
+        self._note("ingest", None)
         failed: dict[str, SpoolError] = {}
         for segment in self.spool.segments():
             if segment.writer in failed:
@@ -94,7 +108,7 @@ class Ingest:
         stored = 0
         frames = self.spool.read(segment, self._progress(segment).revision, to_end=to_end)
         while batch := list(itertools.islice(frames, _FRAMES_A_BATCH)):
-            stored += self._commit(segment, batch)
+            stored += self._commit(segment, whole(batch))
         return stored
 
     def _progress(self, segment: SegmentId) -> Progress:
@@ -113,47 +127,89 @@ class Ingest:
             return known[new.key]
         return replace(known.get(last.key, new), segment=new.segment, time=new.time, revision=0)
 
-    def _commit(self, segment: SegmentId, frames: Sequence[Frame]) -> int:
+    def _commit(self, segment: SegmentId, pieces: Sequence[Piece]) -> int:
+        """Write pieces of frames; of what is refused, all but the events at fault.
+
+        Raises:
+            DataError: The store refuses a batch without any event.
+        """
+        written = self._write(segment, pieces)
+        if not isinstance(written, Fault):
+            return written
+        halves = halved(pieces)
+        if halves is not None:
+            return sum(self._commit(segment, half) for half in halves)
+        if not pieces[0].events:
+            raise DataError(written.error) from written.cause
+        self._note("ingest", _poison(segment, written))
+        if isinstance(self._write(segment, pieces, drop=True), Fault):
+            raise DataError(written.error) from written.cause
+        return 0
+
+    def _write(
+        self, segment: SegmentId, pieces: Sequence[Piece], *, drop: bool = False
+    ) -> int | Fault:
+        """Write pieces, or that their events were dropped; return the rows, or who refused what."""
         for _ in range(_TRIES):
-            before = self._progress(segment)
-            fresh = [frame for frame in frames if frame.number > before.revision]
-            if not fresh:
+            before, turn = self._progress(segment), self._turn()
+            new = list(fresh(pieces, before, turn.body))
+            if not new:
                 return 0
-            batch, joined = self._batch(before, fresh)
+            joined, fault = self._joined(new, drop=drop)
+            if joined is None:
+                return fault or Fault("ingest", "nothing was joined")
             try:
-                self.store.write(batch)
+                self.store.write(self._batch(before, turn, new, joined))
             except ConflictError:
                 continue
-            lost = sum(frame.dropped.get("damaged", 0) for frame in fresh)
+            except DataError as error:
+                return Fault("ingest", explain(error), error)
+            for part, failed in joined.health.items():
+                self._note(part, failed)
+            lost = sum(piece.account.dropped.get("damaged", 0) for piece in new)
             if lost:
                 self._note("spool", _damage(segment, lost))
             return joined.stored
         raise ConflictError(f"gave up on {segment} after {_TRIES} tries: others always wrote first")
 
-    def _batch(self, before: Progress, frames: Sequence[Frame]) -> tuple[Batch, Joined]:
-        turn = self._turn()
-        events = [event for frame in frames for event in frame.records]
+    def _joined(self, pieces: Sequence[Piece], *, drop: bool) -> tuple[Joined | None, Fault | None]:
+        """Return what the events of pieces add to the store, or the fault that one of them is."""
+        events = [event for piece in pieces for event in piece.events]
+        if drop:
+            return Joined(dropped=Counter(poisonous=len(events))), None
         known = self._known(events)
         arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
-        joined = join(events, known, self.references, self.tallies, arrivals=arrivals)
-        after = _account(before, frames, joined, self.clock())
+        missed = sum(piece.account.noted.get("missed_predictions", 0) for piece in pieces)
+        call = partial(join, arrivals=arrivals, missed=missed)
+        joined, fault = attempt("ingest", call, events, known, self.references, self.tallies)
+        if fault is not None and isinstance(fault.cause, MemoryError):
+            raise fault.cause  # no event's fault: it may go well next time
+        return joined, fault
+
+    def _batch(
+        self, before: Progress, turn: State, pieces: Sequence[Piece], joined: Joined
+    ) -> Batch:
+        gained = Account(stored=joined.stored, dropped=joined.dropped, noted=joined.noted)
+        for piece in pieces:
+            gained = gained.plus(piece.account)
+        after = replace(with_account(before, gained, pieces), time=self.clock())
+        body = body_after(turn.body, gained, before.key, pieces)
         rows: dict[Table, Sequence[Any]] = {
             **joined.rows(self.model),
             Table.progress: [after],
-            Table.state: [replace(turn, revision=turn.revision + 1, time=self.clock())],
+            Table.state: [replace(turn, body=body, revision=turn.revision + 1, time=self.clock())],
         }
         expects = {
             (Table.progress, before.key): before.revision,
             (Table.state, turn.key): turn.revision,
         }
-        batch_id = join_key("ingest", before.key, after.revision)
-        for part, fault in joined.health.items():
-            self._note(part, fault)
-        return Batch(batch_id, rows, expects), joined
+        last = pieces[-1]
+        place = [last.frame.number] if last.is_last else [last.frame.number, last.end]
+        return Batch(join_key("ingest", before.key, *place), rows, expects)
 
     def _turn(self) -> State:
         nothing = State(
-            name=join_key("ingest", self.model), time=self.clock(), revision=0, model=self.model
+            name=ingest_key(self.model), time=self.clock(), revision=0, model=self.model
         )
         return next(self.store.read(Table.state, keys=[nothing.key]), nothing)
 
@@ -174,18 +230,9 @@ def _damage(segment: SegmentId, lost: int) -> Fault:
     return Fault("spool", explain(error), error)
 
 
-def _account(before: Progress, frames: Sequence[Frame], joined: Joined, now: datetime) -> Progress:
-    dropped = Counter(before.dropped) + joined.dropped
-    noted = Counter(before.noted) + joined.noted
-    for frame in frames:
-        dropped.update(frame.dropped)
-        noted.update(frame.noted)
+def _poison(segment: SegmentId, fault: Fault) -> Fault:
     return replace(
-        before,
-        time=now,
-        revision=frames[-1].number,
-        recorded=before.recorded + sum(frame.recorded for frame in frames),
-        stored=before.stored + joined.stored,
-        dropped=dict(dropped),
-        noted=dict(noted),
+        fault,
+        error=f"an event of segment {segment.segment} of writer {segment.writer} cannot be stored "
+        f'and was dropped as "poisonous", all others are kept: {fault.error}',
     )

@@ -10,9 +10,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mlwatch._guard import explain
+from mlwatch._guard import attempt
 from mlwatch.alerting import Rule
-from mlwatch.errors import ConfigurationError, MLWatchError, SpoolError
+from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.history import read_windows
 from mlwatch.monitor.recording import Recording
 from mlwatch.profile import Profile
@@ -135,7 +135,7 @@ class Monitor(Recording):
         super().__init__(self._parts.recorder, model, model_version)
         self._last_cycle: datetime | None = None
         self._last_error = ""
-        self._closed = False
+        self._closed = self._all_stored = False
         self._owes_cycle = False
         self._background = Background(self._ingest_turn, self._cycle_turn, every, clock)
         if self._parts.in_memory:
@@ -309,25 +309,27 @@ class Monitor(Recording):
     def _ingest(self) -> bool:
         if self._parts.disabled:
             return True
-        try:
-            self._parts.ingest.run()
-        except MLWatchError as error:
-            self._last_error = f"{self._clock():%Y-%m-%d %H:%M:%S}: {explain(error)}"
-            return False
-        self._last_error = ""
-        return True
+        _, fault = attempt("ingest", self._parts.ingest.run)
+        return self._noted(fault)
+
+    def _noted(self, fault: Fault | None) -> bool:
+        """Note how it went; a store may be anybody's, and raise anything."""
+        when = f"{self._clock():%Y-%m-%d %H:%M:%S}"
+        self._last_error = "" if fault is None else f"{when}: {fault.error}"
+        return fault is None
 
     def close(self, timeout: float | None = None) -> bool:
         """Stop, flush and let go of everything; idempotent. True when all was stored."""
         if self._closed:
-            return True
+            return self._all_stored
         self._closed = True
         stopped = self._background.stop(timeout)
         done = self._parts.recorder.close(timeout)
         self._parts.spool.close()  # before, so that ingest may remove the last segment
         done = self._ingest() and done
-        self._store.close()
-        return stopped and done
+        _, fault = attempt("store", self._store.close)
+        self._all_stored = stopped and done and (fault is None or self._noted(fault))
+        return self._all_stored
 
     async def aflush(
         self,

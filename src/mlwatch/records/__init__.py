@@ -1,5 +1,6 @@
 """What flows through mlwatch: frozen records, and the policies that group its options."""
 
+from mlwatch.records.account import Account, ingest_key
 from mlwatch.records.cells import Cells, Tallies, Tally, add_tallies, pack, sum_tallies
 from mlwatch.records.cycle import CycleReport
 from mlwatch.records.events import Outcome, Pending, Prediction
@@ -35,6 +36,7 @@ from mlwatch.records.storage import (
 __all__ = [
     "EPOCH",
     "RECORD_TYPES",
+    "Account",
     "AlarmBudget",
     "Alert",
     "AlertPolicy",
@@ -64,6 +66,7 @@ __all__ = [
     "add_tallies",
     "digest",
     "file_name",
+    "ingest_key",
     "join_key",
     "pack",
     "split_key",

@@ -268,6 +268,8 @@ class DiskSpool:
             raise SpoolError(f"{path} cannot be read: {error}") from error
         try:
             yield descriptor
+        except OSError as error:  # a failing disk, or a folder of that name
+            raise SpoolError(f"{path} cannot be read: {error}") from error
         finally:
             os.close(descriptor)
 

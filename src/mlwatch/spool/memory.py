@@ -75,6 +75,7 @@ class MemorySpool:
             raise SpoolError(
                 "a spool in memory serves only the process that made it; make the monitor in each "
                 'worker, or give CaptureOptions(spool="a/folder")',
+                reason="fork",
                 permanent=True,
             )
         with self._lock:
