@@ -96,7 +96,9 @@ def own_panes(store):
 
 
 def left(store):
-    """Return all that cycles leave of what they found, by table and key."""
+    """Return all that cycles leave of what they found in the traffic, by table and key."""
     tables = (Table.metrics, Table.drift, Table.alerts)
     kept = {table: {row.key: row for row in store.read(table)} for table in tables}
+    about = {key: row for key, row in kept[Table.metrics].items() if "monitor_" not in row.name}
+    kept[Table.metrics] = about  # the workers themselves differ
     return kept | {"memory": remembered(store), "own": own_panes(store)}

@@ -15,12 +15,12 @@ from mlwatch.collectors import DriftScoreCollector
 from mlwatch.records import DriftPolicy, Metric
 from mlwatch.reference import Reference
 
-OF_THE_CYCLE = {"monitoring_fault"}
+OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.startswith("monitor_")}
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "days", "faults", "features", "ms", "nats", "rows", "rows/s", "score", "share",
-    "target",
+    "alarms", "bytes", "days", "errors", "faults", "features", "ms", "nats", "records", "rows",
+    "rows/s", "s", "score", "share", "target",
 }  # fmt: skip
 
 LABELS = DriftPolicy(independent_labels=True)

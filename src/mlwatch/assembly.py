@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlwatch import defaults
-from mlwatch.alerting import AlertManager, Rule
-from mlwatch.alerting.rules import MonitoringFault
+from mlwatch.alerting import AlertManager, MonitorHealth, MonitoringFault, Rule
 from mlwatch.collectors import DriftCollector, DriftScoreCollector, ErrorRateCollector
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
@@ -85,8 +84,9 @@ def build(
     chosen = _parts("collectors", chosen, "collect")
     told = _parts("notifiers", defaults.notifiers() if notifiers is None else notifiers, "notify")
     judged = _parts("rules", defaults.rules() if rules is None else rules, "__call__")
-    if not any(isinstance(rule, MonitoringFault) for rule in judged):
-        judged.append(MonitoringFault())
+    for always in (MonitoringFault, MonitorHealth):
+        if not any(isinstance(rule, always) for rule in judged):
+            judged.append(always())
     named = _named("collectors", chosen)
     _require_distinct_results(detectors or [])
     _named("notifiers", told)

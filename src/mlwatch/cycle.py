@@ -31,7 +31,9 @@ from mlwatch.records import (
 )
 from mlwatch.remembering import check_memory, kept, own_pane, recall
 from mlwatch.rollup import roll_up
+from mlwatch.selfwatch import watch
 from mlwatch.spans import floor, kept_in
+from mlwatch.status import Status
 from mlwatch.window import Window
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class Cycle:
         windows: Sequence[Window],
         now: datetime,
         health: Mapping[str, Fault | None] | None = None,
+        status: Status | None = None,
     ) -> CycleReport:
         """Judge the windows, one a model version, and return what was found.
 
@@ -76,11 +79,12 @@ class Cycle:
             windows: The windows, the monitor's own version first.
             now: The time.
             health: The parts that ran before the cycle: the fault of each, or None.
+            status: How the monitor itself does, which becomes metrics too.
 
         Raises:
             StoreError: The store cannot be read or written; the next cycle judges anew.
         """
-        judged = _insist(lambda: self._judge(windows, now, health or {}))
+        judged = _insist(lambda: self._judge(windows, now, health or {}, status or Status()))
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
         told = _fault_metrics([*(f"rule {name}" for name in self.rules), *used], late, windows[0])
@@ -106,7 +110,11 @@ class Cycle:
         )
 
     def _judge(
-        self, windows: Sequence[Window], now: datetime, health: Mapping[str, Fault | None]
+        self,
+        windows: Sequence[Window],
+        now: datetime,
+        health: Mapping[str, Fault | None],
+        status: Status,
     ) -> _Judged:
         """Collect and write what was found, together with the transitions it causes.
 
@@ -122,9 +130,11 @@ class Cycle:
         faults = [fault for fault in health.values() if fault is not None]
         faults += [fault for each in found for fault in each.of(Fault)]
         metrics += _fault_metrics([*health, *self._parts(windows)], faults, windows[0])
+        figures, own = watch(self.store, self.model, status, now)
+        metrics += [replace(_stamp(it, windows[0]), model_version="") for it in figures]
         rows: dict[Table, Sequence[Any]] = {Table.metrics: metrics, Table.drift: drift}
         rows[Table.panes] = [pane for each in found for pane in each.panes()]
-        rows[Table.state] = [state for each in found for state in each.changed(now)]
+        rows[Table.state] = [own, *(state for each in found for state in each.changed(now))]
         expects = {(Table.state, state.key): state.revision - 1 for state in rows[Table.state]}
         alerts, rule_faults = self._settle(rows, expects, self.rules, now)
         return _Judged(metrics, drift, alerts, faults, rule_faults)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlwatch.alerting import Drifted, MonitoringFault, Rule
+from mlwatch.alerting import Drifted, MonitorHealth, MonitoringFault, Rule
 from mlwatch.collectors import (
     DriftCollector,
     ErrorRateCollector,
@@ -50,7 +50,7 @@ def collectors(
 
 def rules() -> list[Rule]:
     """Return the rules that need no number of the user's."""
-    return [Drifted(), MonitoringFault()]
+    return [Drifted(), MonitoringFault(), MonitorHealth()]
 
 
 def notifiers() -> list[Notifier | Notify]:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mlwatch.errors import MLWatchError
+from mlwatch._guard import attempt, explain
+from mlwatch.errors import SpoolError
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Progress, Table
+from mlwatch.records import (
+    Account,
+    CaptureOptions,
+    Fault,
+    Progress,
+    State,
+    Table,
+    ingest_key,
+    join_key,
+)
 
 if TYPE_CHECKING:
     from mlwatch.recorder import AnyRecorder
     from mlwatch.spool import Spool
+
+_CYCLES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +42,13 @@ class Status:
         dropped: The rest, by reason.
         noted: What was stored but is worth knowing, by reason.
         queue_bytes: Waiting in this process's memory.
+        queue_fill: The same as a share of `CaptureOptions(max_bytes=...)`.
         spool_bytes: In the spool, ingested or not.
+        spool_fill: The same as a share of `CaptureOptions(max_spool_bytes=...)`.
         ingest_lag: Age of the oldest record in the spool that is not in the store.
-        last_cycle: When this monitor last finished a cycle.
+        last_cycle: When a cycle of this model was last run, whoever ran it.
+        cycle_seconds: How long a cycle takes: the median of this process's last three, or None.
+        cycle_share: The same as a share of the monitor's `every`.
         last_error: What goes wrong, and when it last did; "" once it works again.
         running: Whether this process ingests and runs cycles in the background.
     """
@@ -42,11 +58,46 @@ class Status:
     dropped: Mapping[str, int] = field(default_factory=dict)
     noted: Mapping[str, int] = field(default_factory=dict)
     queue_bytes: int = 0
+    queue_fill: float = 0.0
     spool_bytes: int = 0
+    spool_fill: float = 0.0
     ingest_lag: timedelta = timedelta(0)
     last_cycle: datetime | None = None
+    cycle_seconds: float | None = None
+    cycle_share: float | None = None
     last_error: str = ""
     running: bool = False
+
+
+class Pace:
+    """How long the cycles of this process take.
+
+    Args:
+        every: The time between two.
+    """
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every.total_seconds()
+        self._took: deque[float] = deque(maxlen=_CYCLES)
+
+    def note(self, seconds: float) -> None:
+        """Note how long a cycle took."""
+        self._took.append(seconds)
+
+    @property
+    def seconds(self) -> float | None:
+        """The median of the last three: a first one loads libraries, and one may be unlucky."""
+        return sorted(self._took)[_CYCLES // 2] if len(self._took) == _CYCLES else None
+
+    @property
+    def share(self) -> float | None:
+        """The same as a share of the time between two."""
+        return None if self.seconds is None else self.seconds / self._every
+
+
+def cycle_key(model: str) -> str:
+    """Return the name of the state that says when the last cycle of a model was run."""
+    return join_key("monitor", model)
 
 
 def measure(
@@ -56,52 +107,87 @@ def measure(
     *,
     model: str,
     now: datetime,
-    last_cycle: datetime | None,
+    capture: CaptureOptions,
+    pace: Pace,
     last_error: str,
     running: bool,
 ) -> Status:
     """Return the status of one monitor; a store that cannot be read is told in `last_error`."""
     stats = recorder.stats
-    progress: list[Progress] = []
-    lag = timedelta(0)
-    try:
-        progress = list(store.read(Table.progress, model=model))
-        lag = _lag(spool, progress, now)
-    except MLWatchError as error:
-        last_error = f"{type(error).__name__}: {error}"
-    newest = {row.writer: row for row in sorted(progress, key=lambda row: row.segment)}
-    own = [row for row in newest.values() if row.writer == spool.writer]
-    others = [row for row in newest.values() if row.writer != spool.writer]
-    dropped = _sum(row.dropped for row in own) | _sum([stats.dropped])
-    noted = _sum(row.noted for row in own) | _sum([stats.noted])
+    kept, fault = attempt("store", _read, store, model)
+    kept = kept or _Kept()
+    own = _newest(kept.progress, spool.writer)
+    lag, unread = _lag(spool, kept.progress, now)
+    waiting = Account(
+        recorded=max(0, stats.recorded - own.recorded),
+        dropped=Counter(stats.dropped) - Counter(own.dropped),
+        noted=Counter(stats.noted) - Counter(own.noted),
+    )
+    total = kept.account.plus(waiting)
+    spool_bytes = spool.bytes
     return Status(
-        recorded=stats.recorded + sum(row.recorded for row in others),
-        stored=sum(row.stored for row in newest.values()),
-        dropped=dict(dropped + _sum(row.dropped for row in others)),
-        noted=dict(noted + _sum(row.noted for row in others)),
+        recorded=total.recorded,
+        stored=total.stored,
+        dropped=total.dropped,
+        noted=total.noted,
         queue_bytes=stats.queue_bytes,
-        spool_bytes=spool.bytes,
+        queue_fill=stats.queue_bytes / capture.max_bytes,
+        spool_bytes=spool_bytes,
+        spool_fill=spool_bytes / capture.max_spool_bytes,
         ingest_lag=lag,
-        last_cycle=last_cycle,
-        last_error=last_error or stats.last_error,
+        last_cycle=kept.last_cycle,
+        cycle_seconds=pace.seconds,
+        cycle_share=pace.share,
+        last_error=_first(fault) or last_error or _first(unread) or stats.last_error,
         running=running,
     )
 
 
-def _lag(spool: Spool, progress: Sequence[Progress], now: datetime) -> timedelta:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the store says."""
+
+    account: Account = field(default_factory=Account)
+    progress: Sequence[Progress] = ()
+    last_cycle: datetime | None = None
+
+
+def _read(store: MetricStore, model: str) -> _Kept:
+    keys = [ingest_key(model), cycle_key(model)]
+    states: dict[str, State] = {row.key: row for row in store.read(Table.state, keys=keys)}
+    ingest, cycle = (states.get(key) for key in keys)
+    return _Kept(
+        Account() if ingest is None else Account.of(ingest.body),
+        list(store.read(Table.progress, model=model)),
+        None if cycle is None else cycle.time,
+    )
+
+
+def _newest(progress: Sequence[Progress], writer: str) -> Account:
+    """Return what of a writer's account is in the store."""
+    rows = [row for row in progress if row.writer == writer]
+    if not rows:
+        return Account()
+    row = max(rows, key=lambda row: row.segment)
+    return Account(recorded=row.recorded, dropped=row.dropped, noted=row.noted)
+
+
+def _lag(
+    spool: Spool, progress: Sequence[Progress], now: datetime
+) -> tuple[timedelta, Fault | None]:
+    """Return the age of what waits, and why some of it cannot be read."""
     done = {(row.writer, row.segment): row.revision for row in progress}
-    waiting = [
-        frame.time
-        for segment in spool.segments()
-        for frame in itertools.islice(
-            spool.read(segment, done.get((segment.writer, segment.segment), 0)), 1
-        )
-    ]
-    return max(timedelta(0), now - min(waiting)) if waiting else timedelta(0)
+    faults: list[Fault] = []
+    waiting: list[datetime] = []
+    for segment in spool.segments():
+        after = done.get((segment.writer, segment.segment), 0)
+        try:
+            waiting += (frame.time for frame in itertools.islice(spool.read(segment, after), 1))
+        except SpoolError as error:
+            faults.append(Fault("spool", explain(error), error))
+    oldest = min(waiting, default=now)
+    return max(timedelta(0), now - oldest), next(iter(faults), None)
 
 
-def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return total
+def _first(fault: Fault | None) -> str:
+    return "" if fault is None else fault.error

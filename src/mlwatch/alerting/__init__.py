@@ -1,12 +1,16 @@
 """Alerting: rules find, the manager tells each transition once."""
 
 from mlwatch.alerting.manager import AlertManager, Transitions
+from mlwatch.alerting.monitor_rules import LIMITS, Limit, MonitorHealth
 from mlwatch.alerting.rules import Drifted, Finding, MonitoringFault, Rule, Threshold
 
 __all__ = [
+    "LIMITS",
     "AlertManager",
     "Drifted",
     "Finding",
+    "Limit",
+    "MonitorHealth",
     "MonitoringFault",
     "Rule",
     "Threshold",

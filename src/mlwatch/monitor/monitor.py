@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,7 @@ from mlwatch.records import (
 )
 from mlwatch.reference import Reference
 from mlwatch.spans import MINUTE, floor, utc_now
-from mlwatch.status import Status, measure
+from mlwatch.status import Pace, Status, measure
 from mlwatch.window import Window, check_span
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Monitor(Recording):
         self._span = window
         self._every = every
         self._clock = clock
+        self._capture = capture
         self._store = store
         self._parts = assembly.build(
             store=store,
@@ -133,7 +135,7 @@ class Monitor(Recording):
         )
         assembly.check_features(self._parts.cycle.collectors.values(), reference)
         super().__init__(self._parts.recorder, model, model_version)
-        self._last_cycle: datetime | None = None
+        self._pace = Pace(every)
         self._last_error = ""
         self._closed = self._all_stored = False
         self._owes_cycle = False
@@ -202,6 +204,7 @@ class Monitor(Recording):
         """
         if self._parts.disabled:
             return self._nothing()
+        begun = time.monotonic()
         recorder, ingest = self._parts.recorder, self._parts.ingest
         written = recorder.flush(None)
         with suppress(SpoolError):  # ingest notes it in its health
@@ -212,8 +215,8 @@ class Monitor(Recording):
         until = floor(now, MINUTE) + MINUTE
         since = until - self._span
         windows = self._windows(model_version=self.model_version, since=since, until=until, now=now)
-        report = self._parts.cycle.run(windows, now, health)
-        self._last_cycle = now
+        report = self._parts.cycle.run(windows, now, health, self.status())
+        self._pace.note(time.monotonic() - begun)
         return report
 
     def _nothing(self) -> CycleReport:
@@ -365,7 +368,8 @@ class Monitor(Recording):
             self._store,
             model=self.model,
             now=self._clock(),
-            last_cycle=self._last_cycle,
+            capture=self._capture,
+            pace=self._pace,
             last_error=self._last_error or self._background.last_error,
             running=self._background.running,
         )

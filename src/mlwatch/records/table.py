@@ -43,7 +43,7 @@ def render(
         f"{name}  {since:%Y-%m-%d %H:%M} to {time:%Y-%m-%d %H:%M} UTC",
         _headline(drift, faults, model_version),
     ]
-    shown = [metric for metric in metrics if metric.name not in _OWN_SECTION]
+    shown = [metric for metric in metrics if not _is_apart(metric)]
     rows = [_metric_row(metric, model_version) for metric in shown]
     told = {alert.id for alert in alerts}
     standing = [(alert.state, alert) for alert in alerts] + [
@@ -53,6 +53,13 @@ def render(
     ]
     tail = [line for state, alert in standing for line in _told(state, alert, model_version)]
     tail += [f"monitoring fault in {clean(fault.part)}: {clean(fault.error)}" for fault in faults]
+    tail += [
+        f"lost by the monitor: {clean(metric.why)}"
+        for metric in metrics
+        if metric.name == "monitor_lost_share"
+        and metric.value
+        and not any(alert.metric == metric.name for alert in alerts)
+    ]
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
     sections = [head, _table(_METRIC_HEADS, rows), _drift_section(drift, model_version), tail]
@@ -137,6 +144,11 @@ def _most(drifted: Sequence[str], drift: Sequence[DriftResult]) -> str:
         return size
     shown = listed([clean(worst) + size, *map(clean, names[1:])])
     return f"{', worst first' if len(names) > 1 else ''}: {shown}"
+
+
+def _is_apart(metric: Metric) -> bool:
+    """Say whether a metric has a section of its own, or is about the monitor itself."""
+    return metric.name in _OWN_SECTION or metric.name.startswith("monitor_")
 
 
 def _metric_row(metric: Metric, own_version: str) -> tuple[str, ...]:

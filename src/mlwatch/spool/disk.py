@@ -208,7 +208,12 @@ class DiskSpool:
 
     def _is_done(self, segment: OpenSegment) -> bool:
         aged = self._monotonic() >= self._due
-        return aged or segment.size >= self._segment_bytes or not segment.linked
+        return aged or segment.size >= self._longest() or not segment.linked
+
+    def _longest(self) -> int:
+        """Return how long a segment may be: short in a crowd, since none is removed while open."""
+        crowded = self.bytes > self._max_bytes // 4
+        return min(self._segment_bytes, self._max_bytes // 256) if crowded else self._segment_bytes
 
     def _finish(self) -> None:
         if self._open is not None:
