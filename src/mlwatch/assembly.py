@@ -90,6 +90,11 @@ def build(
     named = _named("collectors", chosen)
     _require_distinct_results(detectors or [])
     _named("notifiers", told)
+    if capture.retention.max_bytes is not None and not hasattr(type(store), "bytes"):
+        raise ConfigurationError(
+            f"Retention(max_bytes=...): {store!r} does not say how large it is; give it a property "
+            "`bytes`, or leave max_bytes out"
+        )
     spool = defaults.spool(capture, store, model)
     own = references(model_version)
     names = () if own is None else own.columns

@@ -30,9 +30,10 @@ from mlwatch.records import (
     Table,
 )
 from mlwatch.remembering import check_memory, kept, own_pane, recall
+from mlwatch.retention import PART as RETENTION
+from mlwatch.retention import prune
 from mlwatch.rollup import roll_up
 from mlwatch.selfwatch import watch
-from mlwatch.spans import floor, kept_in
 from mlwatch.status import Status
 from mlwatch.window import Window
 
@@ -87,12 +88,17 @@ class Cycle:
         judged = _insist(lambda: self._judge(windows, now, health or {}, status or Status()))
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
-        told = _fault_metrics([*(f"rule {name}" for name in self.rules), *used], late, windows[0])
+        parts = [*(f"rule {name}" for name in self.rules), *used]
+        kept = prune(self.store, self.retention, now)
+        if kept is not None:
+            parts.append(RETENTION)
+            late += [kept.fault] if kept.fault else []
+        told = _fault_metrics(parts, late, windows[0])
+        told += [_of_model(kept.metric, windows[0])] if kept else []
         about_faults = {k: r for k, r in self.rules.items() if isinstance(r, MonitoringFault)}
         more, _ = _insist(lambda: self._settle({Table.metrics: told}, {}, about_faults, now))
         if more:
             self.manager.deliver(self.store, now, only={alert.id for alert in more})
-        self.store.prune(self._cut_offs(now))
         roll_up(self.store, self.model, now)
         return CycleReport(
             model=self.model,
@@ -131,7 +137,7 @@ class Cycle:
         faults += [fault for each in found for fault in each.of(Fault)]
         metrics += _fault_metrics([*health, *self._parts(windows)], faults, windows[0])
         figures, own = watch(self.store, self.model, status, now)
-        metrics += [replace(_stamp(it, windows[0]), model_version="") for it in figures]
+        metrics += [_of_model(it, windows[0]) for it in figures]
         rows: dict[Table, Sequence[Any]] = {Table.metrics: metrics, Table.drift: drift}
         rows[Table.panes] = [pane for each in found for pane in each.panes()]
         rows[Table.state] = [own, *(state for each in found for state in each.changed(now))]
@@ -179,24 +185,6 @@ class Cycle:
         batch_id = f"cycle/{uuid.uuid4().hex}"
         self.store.write(Batch(batch_id, together, {**expects, **change.expects}))
         return change.alerts, faults
-
-    def _cut_offs(self, now: datetime) -> dict[Table, datetime]:
-        keep = self.retention
-        ages = {
-            Table.predictions: keep.rows,
-            Table.outcomes: keep.rows,
-            Table.pending: keep.pending,
-            Table.panes: keep.panes,
-            Table.progress: keep.panes,
-            Table.metrics: keep.results,
-            Table.drift: keep.results,
-            Table.alerts: keep.results,
-            Table.deliveries: keep.results,
-        }
-        cuts = {table: now - age for table, age in ages.items()}
-        # The pane of a day bears the time of its start, and holds what is younger.
-        oldest = cuts[Table.panes]
-        return cuts | {Table.panes: floor(oldest, kept_in(oldest, now))}
 
 
 @dataclass(frozen=True)
@@ -316,6 +304,11 @@ def _fault_metrics(parts: Iterable[str], faults: Sequence[Fault], window: Window
         )
         metrics.append(_stamp(metric, window))
     return metrics
+
+
+def _of_model(metric: Metric, window: Window) -> Metric:
+    """Say that a metric is about a model, and no version of it."""
+    return replace(_stamp(metric, window), model_version="")
 
 
 def _stamp(item: Stamped, window: Window) -> Stamped:

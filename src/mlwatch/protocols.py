@@ -104,6 +104,9 @@ class MetricStore(Protocol):
     Every row has a key. Rows replace the row of their key; rows of `Table.panes` are added:
     reading gives one row a key, the sum of all written, and keys whose sum is empty are not
     given. NaN, infinities, None and missing values come back as they went in.
+
+    A store may also have a property `bytes`: how much room its rows take. What is pruned has to
+    show in it at once. `Retention(max_bytes=...)` needs it, and nothing else asks for it.
     """
 
     def write(self, batch: Batch) -> None:

@@ -308,6 +308,36 @@ class RemembersPrunedRevisions(MemoryStore):
         return removed
 
 
+class SaysItIsEmpty(MemoryStore):
+    @property
+    def bytes(self):
+        return super().bytes * 0
+
+
+class SaysItNeverShrinks(MemoryStore):
+    largest = 0
+
+    @property
+    def bytes(self):
+        self.largest = max(self.largest, super().bytes)
+        return self.largest
+
+
+class SaysItInWords(MemoryStore):
+    @property
+    def bytes(self):
+        return f"{super().bytes} bytes"
+
+
+class SaysNotHowLargeItIs:
+    """A store with what a store must have, and nothing else."""
+
+    def __init__(self):
+        inner = MemoryStore()
+        self.write, self.read, self.claim = inner.write, inner.read, inner.claim
+        self.prune, self.close = inner.prune, inner.close
+
+
 class ClosesOnce(MemoryStore):
     def close(self):
         assert not self._closed, "closed twice"
@@ -357,6 +387,9 @@ WRONG = [
     (PrunesOtherTables, "prune leaves tables that are not named"),
     (DoesNotCountThePruned, "prune removes rows older than the time given"),
     (RemembersPrunedRevisions, "a batch was refused though its revisions hold"),
+    (SaysItIsEmpty, "and `bytes` grew 0"),
+    (SaysItNeverShrinks, "of two equal halves one was pruned"),
+    (SaysItInWords, "has to be a whole number"),
     (ClosesOnce, "closed twice"),
 ]
 
@@ -366,6 +399,11 @@ def test_the_check_fails_on_a_wrong_store(wrong, message):
     """`check_store` fails on a store that breaks one promise, and names the promise."""
     with pytest.raises(AssertionError, match=message):
         check_store(wrong)
+
+
+def test_a_store_need_not_say_how_large_it_is():
+    """`check_store` asks for nothing that only `Retention(max_bytes=...)` needs."""
+    check_store(SaysNotHowLargeItIs)
 
 
 def test_the_check_fails_on_handles_that_do_not_share():

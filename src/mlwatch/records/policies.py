@@ -20,21 +20,31 @@ _WHOLE = 1 + 1e-9
 class Retention:
     """How long each kind of row is kept; the cycle removes what is older.
 
+    Where the store is larger than `max_bytes` after that, the cycle goes on removing the oldest
+    rows until it fits: predictions and outcomes first, then results older than a day (not alerts
+    that fire), then what late outcomes need of more than a day ago, and counts of more than 2 days
+    ago last.
+
     Args:
         rows: Predictions and outcomes with their features.
         pending: What a late outcome needs (also the span in which a request id may not repeat).
         panes: Tallies, and the account of what was ingested.
         results: Metrics, drift results, alerts and deliveries.
+        max_bytes: The store's rows may take so many bytes. None: as many as these ages need, since
+            nothing is removed that was not asked for.
     """
 
     rows: timedelta = timedelta(days=7)
     pending: timedelta = timedelta(days=180)
     panes: timedelta = timedelta(weeks=8)
     results: timedelta = timedelta(days=365)
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("rows", "pending", "panes", "results"):
             _require_positive(f"Retention({name}=...)", getattr(self, name))
+        if self.max_bytes is not None:
+            _require_count("Retention", "max_bytes", self.max_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

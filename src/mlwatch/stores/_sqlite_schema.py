@@ -22,6 +22,7 @@ import msgspec
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Table, Tallies
 from mlwatch.stores._encoding import JSONTally, Plain, tallies_from_json, to_json
+from mlwatch.stores._rows import Selection
 
 APPLICATION_ID = 0x6D6C7761  # "mlwa"
 VERSION = 1
@@ -227,3 +228,34 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def select(connection: sqlite3.Connection, table: Table, asked: Selection) -> sqlite3.Cursor:
+    """Return the cells of the rows asked for, by time and key."""
+    source = f'"{table}"'
+    if asked.keys is not None:
+        # A table of its own: a statement takes only so many values. The keys lead (CROSS JOIN).
+        connection.execute("BEGIN")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("CREATE TEMP TABLE asked (key TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID")
+        connection.executemany("INSERT INTO asked VALUES (?)", ((key,) for key in asked.keys))
+        source = f'asked CROSS JOIN "{table}" USING (key)'
+    conditions = {
+        "time >= ?": asked.since,
+        "time < ?": asked.until,
+        "model = ?": asked.model,
+        "model_version = ?": asked.model_version,
+    }
+    given = {text: value for text, value in conditions.items() if value is not None}
+    where = f"WHERE {' AND '.join(given)}" if given else ""
+    statement = f"SELECT {LAYOUTS[table].names} FROM {source} {where} ORDER BY time, key"  # noqa: S608  names of ours
+    return connection.execute(statement, list(given.values()))
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the pages of a file that are used; removed rows leave free ones."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)

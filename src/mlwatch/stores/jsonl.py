@@ -165,6 +165,16 @@ class JSONLStore:
                 journal.rewrite()
             return removed
 
+    @property
+    def bytes(self) -> int:
+        """The size of its files.
+
+        Raises:
+            StoreError: The folder cannot be read.
+        """
+        with self._locked("measure"):
+            return sum(path.stat().st_size for path in self.path.glob("*.jsonl"))
+
     def close(self) -> None:
         """Refuse any further use; idempotent. Nothing is held between two uses."""
         self._closed = True

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Table
-from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text
+from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text, to_json
 from mlwatch.stores._rows import (
     Selection,
     add_pane,
@@ -111,6 +111,14 @@ class MemoryStore:
                 cut = cuts[Table.panes]
                 self._batches = {name: time for name, time in self._batches.items() if time >= cut}
             return removed
+
+    @property
+    def bytes(self) -> int:
+        """How long the rows are as JSON; in memory Python takes several times as much."""
+        with self._lock:
+            self._require_open()
+            rows = (row for by_key in self._tables.values() for row in by_key.values())
+            return sum(len(to_json(row)) for row in rows)
 
     def close(self) -> None:
         """Forget everything; idempotent."""

@@ -25,10 +25,18 @@ from mlwatch.stores._rows import (
     encode_batch,
     encode_cuts,
 )
-from mlwatch.stores._sqlite_schema import LAYOUTS, identify, prepare, read_tallies
+from mlwatch.stores._sqlite_schema import (
+    LAYOUTS,
+    identify,
+    prepare,
+    read_tallies,
+    select,
+    used_bytes,
+)
 
 _BUSY_SECONDS = 10.0
 _CHUNK = 500
+_LOG_BYTES = 16 * 2**20
 
 
 class SQLiteStore:
@@ -140,6 +148,23 @@ class SQLiteStore:
                 connection.execute("DELETE FROM batches WHERE time < ?", (cuts[Table.panes],))
             return removed
 
+    @property
+    def bytes(self) -> int:
+        """The size of what is kept; the file stays as large as it was, and is filled again.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        self._require_open()
+        if not self.path.exists():
+            return 0
+        with self._in_sqlite("measure") as process:
+            connection = process.connect(self.path, "mode=ro")
+            try:
+                return used_bytes(connection)
+            finally:
+                process.drop(connection)
+
     def close(self) -> None:
         """Close the file; idempotent. Reads that have begun may be finished."""
         self._closed = True
@@ -214,6 +239,8 @@ class SQLiteStore:
             connection = process.connect(self.path, "mode=rwc")
             try:
                 connection.execute("PRAGMA synchronous = NORMAL")
+                # The log is cut back once what a large prune wrote there is in the file.
+                connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
                 prepare(connection, self.path)
             except BaseException:
                 process.drop(connection)
@@ -230,7 +257,7 @@ class SQLiteStore:
         try:
             with self._in_sqlite(f"read {table}"):
                 identify(connection, self.path)
-                cursor = _select(connection, table, selection)
+                cursor = select(connection, table, selection)
             while True:
                 with self._in_sqlite(f"read {table}") as here:
                     if here is not process:
@@ -362,24 +389,3 @@ def _add_panes(connection: sqlite3.Connection, path: Path, deltas: Iterable[Plai
             connection.execute(layout.replace, layout.to_cells(sums[key]))
         else:
             connection.execute("DELETE FROM panes WHERE key = ?", (key,))
-
-
-def _select(connection: sqlite3.Connection, table: Table, asked: Selection) -> sqlite3.Cursor:
-    source = f'"{table}"'
-    if asked.keys is not None:
-        # A table of its own: a statement takes only so many values. The keys lead (CROSS JOIN).
-        connection.execute("BEGIN")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("CREATE TEMP TABLE asked (key TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID")
-        connection.executemany("INSERT INTO asked VALUES (?)", ((key,) for key in asked.keys))
-        source = f'asked CROSS JOIN "{table}" USING (key)'
-    conditions = {
-        "time >= ?": asked.since,
-        "time < ?": asked.until,
-        "model = ?": asked.model,
-        "model_version = ?": asked.model_version,
-    }
-    given = {text: value for text, value in conditions.items() if value is not None}
-    where = f"WHERE {' AND '.join(given)}" if given else ""
-    statement = f"SELECT {LAYOUTS[table].names} FROM {source} {where} ORDER BY time, key"  # noqa: S608  names of ours
-    return connection.execute(statement, list(given.values()))

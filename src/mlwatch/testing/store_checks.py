@@ -12,6 +12,7 @@ from mlwatch.protocols import MetricStore
 from mlwatch.records import Batch, Metric, Prediction, Record, Table
 from mlwatch.testing import _store_samples as samples
 from mlwatch.testing._store_samples import DAY, EAST, HOUR, NOON
+from mlwatch.testing.size_checks import says_how_large_it_is
 
 
 def check_store(
@@ -351,6 +352,7 @@ _CHECKS = (
     _a_lease_has_one_holder,
     _old_rows_are_pruned,
     _revisions_are_pruned_with_their_rows,
+    says_how_large_it_is,
 )
 
 
