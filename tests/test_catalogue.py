@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from tests.traffic import START, predicted, told, window
+from tests.traffic import START, predicted, requested, told, window
 
 from mlwatch import defaults
 from mlwatch.catalogue import CATALOGUE
@@ -19,8 +19,8 @@ OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.starts
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "bytes", "days", "errors", "faults", "features", "ms", "nats", "records", "rows",
-    "rows/s", "s", "score", "share", "target",
+    "alarms", "bytes", "days", "errors", "faults", "features", "ms", "nats", "records",
+    "requests", "rows", "rows/s", "s", "score", "share", "target",
 }  # fmt: skip
 
 LABELS = DriftPolicy(independent_labels=True)
@@ -28,7 +28,7 @@ LABELS = DriftPolicy(independent_labels=True)
 
 
 def windows():
-    """Give a window of each task, with outcomes, latencies and errors.
+    """Give a window of each task, with outcomes, latencies, errors and a request.
 
     The references know of 20 days, and labels are also counted as they arrive.
     """
@@ -54,6 +54,7 @@ def windows():
             for i in range(400)
         ]
         outcomes = [told(i, true[i]) for i in range(400)]
+        rows.append(requested(0))
         yield window([*rows, *outcomes], reference, arrivals=START)
         yield window([*rows, *outcomes], arrivals=START, missed=1)
 

@@ -38,6 +38,13 @@ def told(i: int, outcome: Any) -> list[Any]:
     return ["o", "m", str(i), START, outcome]
 
 
+def requested(
+    i: int, endpoint: str = "/predict", status: int = 200, latency_ms: float | None = 5.0
+) -> list[Any]:
+    """Return the event of request number `i`, one a second from `START`."""
+    return ["r", "m", "1", START + timedelta(seconds=i), endpoint, status, latency_ms]
+
+
 def window(
     events: Sequence[Any],
     reference: Reference | None = None,

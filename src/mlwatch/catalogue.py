@@ -62,6 +62,23 @@ _SPECS = (
         "error_rate", "share", "gauge", "down", "Share of predictions recorded with an error."
     ),
     MetricSpec("latency_ms", "ms", "gauge", "down", "Latency at a quantile.", ("quantile",)),
+    MetricSpec("request_count", "requests", "gauge", "", "Requests of the service.", ("endpoint",)),
+    MetricSpec(
+        "request_error_rate",
+        "share",
+        "gauge",
+        "down",
+        "Share of requests answered with a status from 500 up.",
+        ("endpoint",),
+    ),
+    MetricSpec(
+        "request_latency_ms",
+        "ms",
+        "gauge",
+        "down",
+        "Latency of requests at a quantile.",
+        ("endpoint", "quantile"),
+    ),
     MetricSpec(
         "drift",
         "share",

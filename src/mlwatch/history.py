@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
+from mlwatch.endpoints import holds_requests
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Pane, Table, split_key
 from mlwatch.reference import FindReference
@@ -30,8 +31,8 @@ def read_windows(
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
     Of panes counted under another reference than the version's present one only the traffic
-    itself is taken (rows, errors, latency), which no reference has a part in. The ends are moved
-    outwards to where panes begin, as finely as time is kept as of `now`.
+    itself is taken (rows, errors, latency, requests), which no reference has a part in. The ends
+    are moved outwards to where panes begin, as finely as time is kept as of `now`.
 
     Raises:
         StoreError: The store cannot be read.
@@ -66,7 +67,11 @@ def _comparable(found: Iterable[Pane], references: FindReference) -> Iterator[Pa
 
 
 def _traffic_alone(pane: Pane) -> Pane:
-    kept = {name: pane.tallies[name] for name in ("rows", "latency_ms") if name in pane.tallies}
+    kept = {
+        name: tally
+        for name, tally in pane.tallies.items()
+        if name in {"rows", "latency_ms"} or holds_requests(name)
+    }
     if "rows" in kept:
         kept["rows"] = {name: n for name, n in kept["rows"].items() if name != "counted"}
     return replace(pane, tallies=kept)

@@ -37,7 +37,7 @@ class Status:
     Once everything is ingested, `recorded == stored + sum(dropped.values())`.
 
     Attributes:
-        recorded: Predictions and outcomes that were handed over.
+        recorded: Predictions, outcomes and requests that were handed over.
         stored: Those that are in the store.
         dropped: The rest, by reason.
         noted: What was stored but is worth knowing, by reason.

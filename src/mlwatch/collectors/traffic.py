@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mlwatch import intervals, latency
+from mlwatch import endpoints, intervals, latency
+from mlwatch.endpoints import Endpoint
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Tally
 from mlwatch.window import Window
@@ -14,7 +15,7 @@ from mlwatch.window import Window
 
 @dataclass(frozen=True, slots=True)
 class TrafficCollector:
-    """Measure count, rate, errors and latency of the predictions.
+    """Measure count, rate, errors and latency of the predictions, and of requests by endpoint.
 
     Args:
         quantiles: The shares of calls at which the latency is given.
@@ -49,7 +50,17 @@ class TrafficCollector:
             yield Metric("error_rate", errors / seen, low, high, seen)
         tally = window.tally("latency_ms")
         for share in self.quantiles if tally else ():
-            yield _latency(tally, share)
+            yield _latency("latency_ms", tally, share, {})
+        for endpoint in endpoints.read(window.tallies):
+            yield from self._requests(endpoint)
+
+    def _requests(self, endpoint: Endpoint) -> Iterator[Metric]:
+        n, labels = endpoint.requests, {"endpoint": endpoint.name}
+        yield Metric("request_count", float(n), n=n, labels=labels)
+        low, high = intervals.share(endpoint.failed, n)
+        yield Metric("request_error_rate", endpoint.failed / n, low, high, n, labels)
+        for share in self.quantiles if endpoint.latency else ():
+            yield _latency("request_latency_ms", endpoint.latency, share, labels)
 
 
 def _thinned(window: Window) -> str:
@@ -57,7 +68,7 @@ def _thinned(window: Window) -> str:
     return f"memory was full: of a pane's predictions {least:.0%} to {most:.0%} were kept"
 
 
-def _latency(tally: Tally, share: float) -> Metric:
+def _latency(name: str, tally: Tally, share: float, labels: Mapping[str, str]) -> Metric:
     """Return a quantile with the 95% interval of its rank, widened by the buckets' error."""
     n = sum(tally.values())
     half = intervals.Z95 * math.sqrt(share * (1 - share) / n)
@@ -66,10 +77,10 @@ def _latency(tally: Tally, share: float) -> Metric:
         for end in (share - half, share, share + half)
     )
     return Metric(
-        "latency_ms",
+        name,
         value,
         low * (1 - latency.RELATIVE_ERROR),
         high * (1 + latency.RELATIVE_ERROR),
         n,
-        {"quantile": f"{share:g}"},
+        {**labels, "quantile": f"{share:g}"},
     )

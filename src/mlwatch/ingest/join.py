@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch import latency
+from mlwatch import endpoints, latency
 from mlwatch._guard import attempt
 from mlwatch.profile import CODES, PREFIX, RankCodes
 from mlwatch.profile.codes import coded, encode
@@ -38,6 +38,7 @@ Tally = Callable[[Sequence[Prediction]], Mapping[str, int]]
 _TEXT = str | None
 _PREDICTION = (str, str, str, str, datetime, dict, object, object, float | None, _TEXT, _TEXT)
 _OUTCOME = (str, str, str, datetime, object)
+_REQUEST = (str, str, str, datetime, str, int, float | None)
 
 PaneKey = tuple[str, str, datetime]
 """Version, fingerprint of the reference, start."""
@@ -45,10 +46,11 @@ PaneKey = tuple[str, str, datetime]
 
 @dataclass
 class Known:
-    """What the store knows of the request ids in hand."""
+    """What the store knows of the request ids in hand, and which endpoints are told apart."""
 
     pending: dict[str, Pending] = field(default_factory=dict)
     early: dict[str, Outcome] = field(default_factory=dict)
+    endpoints: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -110,7 +112,8 @@ def join(
 
     Args:
         events: As the recorder encoded them, in order.
-        known: What the store knows of their request ids; changed as events join.
+        known: What the store knows of their request ids, and the endpoints that were told apart
+            so far; changed as events join.
         references: Gives the reference of a model version.
         tallies: Further counts of the predictions of a pane, by collector. One that raises
             counts nothing and is a fault.
@@ -125,6 +128,8 @@ def join(
             _take_prediction(event, known, references, joined)
         elif _is_outcome(event):
             _take_outcome(event, known, references, joined)
+        elif _is_event(event, "r", _REQUEST):
+            _take_request(event, known, references, joined)
         else:
             joined.dropped["malformed"] += 1
     _count_predictions(joined, references, tallies)
@@ -200,6 +205,19 @@ def _take_outcome(
     else:
         joined.noted["outcome_without_prediction"] += 1
         known.early[outcome.key] = joined.outcomes[outcome.key] = outcome
+
+
+def _take_request(
+    event: list[Any], known: Known, references: FindReference, joined: Joined
+) -> None:
+    """Count a request in the pane of its time; no row of it is kept."""
+    _, _, version, time, endpoint, status, took = event
+    reference = references(version)
+    fingerprint = "" if reference is None else reference.fingerprint
+    into = joined.panes.setdefault((version, fingerprint, floor(time, MINUTE)), {})
+    name = endpoints.named(endpoint, known.endpoints)
+    add_tallies(into, endpoints.tallies(name, status, took))
+    joined.stored += 1
 
 
 def _join_outcome(

@@ -52,6 +52,7 @@ class Ingest:
         tallies: Further counts of the predictions of a pane, by collector.
         arrivals: Count right and wrong labels at the time they arrive, too.
         health: How the parts fared that ran since `take_health` was last called.
+        endpoints: Those whose requests are told apart from others.
     """
 
     model: str
@@ -62,6 +63,7 @@ class Ingest:
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     arrivals: bool = False
     health: dict[str, Fault | None] = field(default_factory=dict)
+    endpoints: set[str] = field(default_factory=set)
 
     def run(self) -> int:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
@@ -219,6 +221,7 @@ class Ingest:
         return Known(
             {row.key: row for row in self.store.read(Table.pending, keys=keys)},
             {row.key: row for row in early if not row.joined},
+            self.endpoints,
         )
 
 

@@ -1,4 +1,4 @@
-"""What the service calls: predictions and outcomes taken in, one by one or in batches."""
+"""What the service calls: predictions, outcomes and requests, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -170,6 +170,27 @@ class Recording:
             self._recorder.refuse("unequal_columns", columns.lost)
         version = self.model_version if model_version is None else model_version
         return self._recorder.batch(columns, self.model, version, timestamp)
+
+    def record_request(
+        self,
+        endpoint: str,
+        status: int,
+        latency_ms: float | None = None,
+        *,
+        timestamp: datetime | None = None,
+    ) -> None:
+        """Take in how one request of the service ended; `mlwatch.integrations` does it for all.
+
+        Args:
+            endpoint: The template of its route, such as "/outcome/{request_id}", never a path with
+                an id in it: the first 50 are told apart, all others are "other".
+            status: The HTTP status of the answer; from 500 up the service has failed.
+            latency_ms: How long it took, in milliseconds.
+            timestamp: When it came, timezone-aware; now when not said.
+        """
+        self._recorder.request(
+            endpoint, status, latency_ms, self.model, self.model_version, timestamp=timestamp
+        )
 
     def record_outcomes(
         self,

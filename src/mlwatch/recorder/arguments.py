@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ REMEDIES: Mapping[str, str] = {
     "bad_features": "features are a mapping, a pandas row (not a DataFrame: use .iloc[0]), or "
     "values in the order of the reference's features",
     "bad_latency": "latency_ms is a finite number of milliseconds, from 0 up",
+    "bad_status": "status is the number of an HTTP status, such as 200",
     "bad_timestamp": "timestamp is a timezone-aware datetime",
     "empty_outcome": "outcome is the truth about a prediction, and None says nothing",
     "empty_request_id": "request_id is what record_prediction returned",
@@ -67,6 +69,12 @@ def as_latency(latency_ms: Any) -> tuple[float | None, Reason]:
     if number is None or not 0 <= number < math.inf:
         return None, "bad_latency"
     return number, None
+
+
+def as_status(status: Any) -> tuple[int, Reason]:
+    """Return the number of an HTTP status, or 0 for what is none."""
+    number = salvage(index, status, 0)  # that of an http.HTTPStatus, too
+    return (number, None) if 100 <= number < 600 else (0, "bad_status")
 
 
 def as_text(value: Any) -> str:

@@ -113,6 +113,11 @@ class Buffer:
         elif not self._put(record, 1, self._max_outcome_bytes):
             self.drop(self._full)
 
+    def add_request(self, record: bytes) -> None:
+        """Take how a request ended, while there is room."""
+        if not self._put(record, 1, self._max_bytes):
+            self.drop(self._full)
+
     def add_rows(self, record: bytes, rows: int) -> None:
         """Take many encoded predictions, or drop them all when there is no room."""
         if not self._put(record, rows, self._max_bytes):

@@ -40,6 +40,9 @@ class NoRecorder:
     def outcome(self, *given: Any) -> None:
         """Forget an outcome."""
 
+    def request(self, *given: Any, timestamp: Any = None) -> None:
+        """Forget how a request ended."""
+
     def batch(self, columns: Columns, *rest: Any) -> Sequence[str]:
         """Return the ids of the rows."""
         if columns.request_ids is not None:

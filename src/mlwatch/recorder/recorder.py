@@ -8,13 +8,21 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from os import getpid
 from typing import Any
 
 from mlwatch._guard import ANYTHING, GUEST_ERRORS, attempt, was_interrupted
 from mlwatch.errors import DataError
 from mlwatch.recorder import lifetime
-from mlwatch.recorder.arguments import REMEDIES, as_features, as_latency, as_text, as_time
+from mlwatch.recorder.arguments import (
+    REMEDIES,
+    as_features,
+    as_latency,
+    as_status,
+    as_text,
+    as_time,
+)
 from mlwatch.recorder.batch import Column, Columns, RequestIds, encoded
 from mlwatch.recorder.buffer import Buffer
 from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
@@ -25,6 +33,7 @@ from mlwatch.spool import Spool
 
 _INFINITY = math.inf
 _PATIENCE = 2.0  # seconds that a batch may wait for a spool
+_LONGEST_ENDPOINT = 200
 
 Event = tuple[Any, ...]
 
@@ -32,9 +41,9 @@ Event = tuple[Any, ...]
 class Recorder:
     """Take records in and return at once; a thread writes them to the spool.
 
-    `prediction` and `outcome` never raise, wait, or do input or output: a record that cannot be
-    kept is counted by reason. The thread, one a process, starts at the first record. A forked
-    child has a queue, an account and ids of its own.
+    `prediction`, `outcome` and `request` never raise, wait, or do input or output: a record that
+    cannot be kept is counted by reason. The thread, one a process, starts at the first record. A
+    forked child has a queue, an account and ids of its own.
 
     Args:
         spool: Where records go. It stays open when the recorder is closed.
@@ -129,15 +138,7 @@ class Recorder:
                 now = self._changed(buffer, as_time(timestamp, now))
             known_as = as_text(request_id)
             event = ("o", model, known_as, now, outcome)
-            try:
-                record = encode(event)
-            except ANYTHING as problem:
-                record = self._encode_slowly(buffer, event, problem)
-            refused = self._why_refused(record)
-            if refused is None:
-                buffer.add_outcome(record, known_as)
-            else:
-                self._refuse(buffer, refused)
+            self._submit(buffer, event, partial(buffer.add_outcome, request_id=known_as))
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
 
@@ -173,6 +174,33 @@ class Recorder:
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem, max(left, 1))
         return ids
+
+    def request(
+        self,
+        endpoint: Any,
+        status: Any,
+        latency_ms: Any,
+        model: str,
+        model_version: str,
+        *,
+        timestamp: Any,
+    ) -> None:
+        """Record how a request of the service ended, whatever it was about."""
+        buffer = self._buffer
+        try:
+            if buffer.pid != getpid():
+                buffer = self._enter_process()
+            now = self._clock()
+            if timestamp is not None:
+                now = self._changed(buffer, as_time(timestamp, now))
+            if latency_ms is not None:
+                latency_ms = self._changed(buffer, as_latency(latency_ms))
+            status = self._changed(buffer, as_status(status))
+            endpoint = as_text(endpoint)[:_LONGEST_ENDPOINT]
+            event = ("r", model, model_version, now, endpoint, status, latency_ms)
+            self._submit(buffer, event, buffer.add_request)
+        except GUEST_ERRORS as problem:
+            self._give_up(buffer, problem)
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count records that never came to be one, such as the rows of a garbled batch.
@@ -311,6 +339,18 @@ class Recorder:
             kinds = ", ".join(sorted(set(types)))
             raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
         buffer.note("unencodable_value")
+
+    def _submit(self, buffer: Buffer, event: Event, add: Callable[[bytes], None]) -> None:
+        """Encode an event and hand it to `add`, unless it is refused."""
+        try:
+            record = encode(event)
+        except ANYTHING as problem:
+            record = self._encode_slowly(buffer, event, problem)
+        refused = self._why_refused(record)
+        if refused is None:
+            add(record)
+        else:
+            self._refuse(buffer, refused)
 
     def _why_refused(self, record: bytes) -> str | None:
         if self._closed:
