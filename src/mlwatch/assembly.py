@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from mlwatch import defaults
@@ -33,7 +34,7 @@ from mlwatch.records.table import listed
 from mlwatch.redaction import Redacted, check_same, make_redactor
 from mlwatch.reference import FindReference, Reference
 from mlwatch.spans import MINUTE
-from mlwatch.spool import MemorySpool, Spool
+from mlwatch.spool import DiskSpool, Spool
 from mlwatch.training import PREDICTION
 
 
@@ -49,7 +50,12 @@ class Parts:
     @property
     def in_memory(self) -> bool:
         """Whether the spool is gone with the process."""
-        return isinstance(self.spool, MemorySpool)
+        return self.spool_path is None
+
+    @property
+    def spool_path(self) -> Path | None:
+        """The folder of the spool; None: memory."""
+        return self.spool.path if isinstance(self.spool, DiskSpool) else None
 
     @property
     def disabled(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -346,6 +347,11 @@ class Monitor(Recording):
     async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  as close
         """Do as `close`, while the event loop goes on."""
         return await asyncio.to_thread(self.close, timeout)
+
+    @property
+    def spool_path(self) -> Path | None:
+        """The folder where records wait, for any process to ingest; None: this one's memory."""
+        return self._parts.spool_path
 
     def __enter__(self) -> Monitor:
         return self
