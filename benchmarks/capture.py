@@ -1,117 +1,78 @@
 """The cost of recording, as ratios to what people do instead, measured in the same run.
 
 Twenty mixed features a record. The controls: `logging.info` of the same record to a file, and the
-naive way, which opens a file, dumps JSON and closes it at every call.
+naive way, which opens a file, appends a line of JSON and closes it at every call. What is compared
+takes turns, and the median over the turns counts; `docs/performance.md` says more of each figure.
 """
 
 import argparse
-import json
-import logging
-import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from statistics import quantiles
-from time import perf_counter_ns
-from uuid import uuid4
 
-from mlwatch.recorder import Recorder
-from mlwatch.records import CaptureOptions
-from mlwatch.spool import DiskSpool
+from cost.call import caller, durable, garbage, latency, size
+from cost.figure import FULL, GOALS, QUICK, Effort, Measured, markdown, table
+from cost.handler import handled
+from cost.leaving import late
+from cost.memory import dead_disk, long_run
+from cost.whole import batch, disabled
 
-FEATURES = {
-    "age": 42,
-    "income": 51234.5,
-    "balance": -310.25,
-    "city": "Oslo",
-    "plan": "family",
-    "device": "ios",
-    "active": True,
-    "tenure_days": 1187,
-    "visits": 17,
-    "score_a": 0.1234567,
-    "score_b": 0.7654321,
-    "score_c": 12.5,
-    "channel": "partner",
-    "referrer": None,
-    "trips": 3,
-    "delay": 7.25,
-    "distance": 1089.0,
-    "carrier": "UA",
-    "origin": "EWR",
-    "rush": False,
+Measure = Callable[[Effort], Mapping[str, Measured]]
+
+MEASURES: Mapping[Measure, tuple[str, ...]] = {
+    latency: ("p50 / logging.info", "p99 / logging.info", "p50 / the naive way"),
+    caller: ("caller CPU / deque.append",),
+    durable: ("CPU of a durable record / the naive way",),
+    garbage: ("collections in 50k records",),
+    size: ("bytes / a naive line", "bytes, compressed / a naive line"),
+    handled: ("handler p90 at 10k records/s / without",),
+    long_run: ("RSS at 5 M / at 1 M records",),
+    dead_disk: ("disk dead: RSS growth / byte cap",),
+    late: ("exit with a dead disk - deadline, s",),
+    batch: ("record_batch rows/s / record_prediction",),
+    disabled: ("disabled, us a call",),
 }
-ROUND = 2000
 
 
-def per_call(call: Callable[[], object]) -> list[int]:
-    """Time one round of calls, each by itself."""
-    times = []
-    for _ in range(ROUND):
-        begin = perf_counter_ns()
-        call()
-        times.append(perf_counter_ns() - begin)
-    return times
+def machine() -> str:
+    """Describe what the figures were measured on."""
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} cores, {system}, {python}"
 
 
-def to_log(folder: Path) -> Callable[[], object]:
-    logger = logging.getLogger("control")
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(folder / "control.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
-    return lambda: logger.info("prediction %s of %s", 0.73, FEATURES)
+def processor() -> str:
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
-def naively(folder: Path) -> Callable[[], object]:
-    path = folder / "naive.jsonl"
-
-    def write() -> None:
-        with path.open("a") as file:
-            row = {"id": str(uuid4()), "time": datetime.now(UTC).isoformat(), "prediction": 0.73}
-            file.write(json.dumps(row | FEATURES) + "\n")
-
-    return write
+def measured(names: Iterable[str], effort: Effort) -> Iterator[tuple[str, Measured]]:
+    """Give the figures that are asked for, in the order of the goals."""
+    asked = set(names)
+    for measure, figures in MEASURES.items():
+        if asked.intersection(figures):
+            yield from ((n, one) for n, one in measure(effort).items() if n in asked)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of each (default: 15)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", metavar="NAME", action="append", help="figures that contain NAME")
+    parser.add_argument("--quick", action="store_true", help="seconds, and rough")
+    parser.add_argument("--markdown", action="store_true", help="the table of docs/performance.md")
+    asked = parser.parse_args(arguments)
 
-    with tempfile.TemporaryDirectory(prefix="mlwatch-capture-") as made:
-        folder = Path(made)
-        spool = DiskSpool(folder / "spool")
-        recorder = Recorder(spool, CaptureOptions(), lambda: datetime.now(UTC))
-        calls = {
-            "mlwatch": lambda: recorder.prediction(
-                FEATURES, 0.73, None, None, "churn", "2.1", 12.3, None, None, None
-            ),
-            "logging.info": to_log(folder),
-            "naive": naively(folder),
-        }
-        times: dict[str, list[int]] = {name: [] for name in calls}
-        for _ in range(rounds):  # by turns, so that whatever else the machine does slows all alike
-            for name, call in calls.items():
-                times[name] += per_call(call)
-        recorder.close()
-        dropped = dict(recorder.stats.dropped)
-        spool.close()
-
-    cuts = {name: quantiles(values, n=100) for name, values in times.items()}
-    print(f"{'record':<14}{'p50 us':>10}{'p99 us':>10}")
-    for name, values in cuts.items():
-        print(f"{name:<14}{values[49] / 1000:>10.2f}{values[98] / 1000:>10.2f}")
-    print(f"dropped: {dropped or 'nothing'}")
-    show("p50 / logging.info", cuts["mlwatch"][49] / cuts["logging.info"][49], 0.20)
-    show("p99 / logging.info", cuts["mlwatch"][98] / cuts["logging.info"][98], 0.5)
-    show("p50 / the naive way", cuts["mlwatch"][49] / cuts["naive"][49], 1 / 25)
-
-
-def show(figure: str, ratio: float, goal: float) -> None:
-    verdict = "met" if ratio <= goal else "MISSED"
-    print(f"{figure:<22}{ratio:>8.3f}   goal: <= {goal:g}   {verdict}")
+    wanted = asked.only or [""]
+    names = [name for name in GOALS if any(part.lower() in name.lower() for part in wanted)]
+    if not names:
+        parser.error(f"no figure contains {' or '.join(wanted)}: {'; '.join(GOALS)}")
+    found = dict(measured(names, QUICK if asked.quick else FULL))
+    print(machine() + "\n")
+    print(markdown(found) if asked.markdown else table(found))
+    missed = sum(not GOALS[name].met(one.value) for name, one in found.items())
+    print(f"\n{len(found) - missed} of {len(found)} goals hold.")
 
 
 if __name__ == "__main__":
