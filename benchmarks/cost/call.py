@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter_ns, process_time_ns, thread_time_ns
 
-from cost.figure import Effort, Measured
+from cost.figure import Effort, Measured, digits
 from cost.records import (
     Features,
     Way,
@@ -189,10 +189,10 @@ def compared(
     found: Mapping[str, Sequence[float]], ours: str, theirs: str, scale: float, unit: str
 ) -> Measured:
     mine, other = median(found[ours]) / scale, median(found[theirs]) / scale
-    return Measured(ratio(found, ours, theirs), f"{mine:.3g} / {other:.3g} {unit}")
+    return Measured(ratio(found, ours, theirs), f"{digits(mine)} / {digits(other)} {unit}")
 
 
 def require(found: object, expected: object) -> None:
     """Refuse a figure for records that were not kept."""
     if found != expected:
-        sys.exit(f"no fair comparison: {found} where there should be {expected}")
+        sys.exit(f"no fair comparison: {found} records where there should be {expected}")

@@ -40,27 +40,36 @@ class Goal:
     Args:
         limit: In the figure's own unit, mostly a ratio.
         least: Whether more is better.
-        shown: How the limit is written; as a number when not said.
+        fraction: Whether it is written as one over something.
     """
 
     limit: float
     least: bool = False
-    shown: str = ""
+    fraction: bool = False
 
     def met(self, value: float) -> bool:
         """Say whether a figure is within the goal."""
         return value >= self.limit if self.least else value <= self.limit
 
     def __str__(self) -> str:
-        return (">= " if self.least else "<= ") + (self.shown or f"{self.limit:g}")
+        return (">= " if self.least else "<= ") + self.write(self.limit)
+
+    def write(self, value: float) -> str:
+        """Write a figure the way its goal is written."""
+        return f"1/{digits(1 / value)}" if self.fraction else digits(value)
+
+
+def digits(value: float) -> str:
+    """Write three significant digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 GOALS: Mapping[str, Goal] = {
     "p50 / logging.info": Goal(0.20),
     "p99 / logging.info": Goal(0.5),
-    "p50 / the naive way": Goal(1 / 25, shown="1/25"),
+    "p50 / the naive way": Goal(1 / 25, fraction=True),
     "caller CPU / deque.append": Goal(20),
-    "CPU of a durable record / the naive way": Goal(1 / 15, shown="1/15"),
+    "CPU of a durable record / the naive way": Goal(1 / 15, fraction=True),
     "collections in 50k records": Goal(0),
     "bytes / a naive line": Goal(0.60),
     "bytes, compressed / a naive line": Goal(0.30),
@@ -79,7 +88,7 @@ def rows_of(found: Mapping[str, Measured]) -> list[tuple[str, ...]]:
         if name in found:
             measured = found[name]
             verdict = "met" if goal.met(measured.value) else "MISSED"
-            rows.append((name, f"{measured.value:.3g}", str(goal), verdict, measured.behind))
+            rows.append((name, goal.write(measured.value), str(goal), verdict, measured.behind))
     return rows
 
 

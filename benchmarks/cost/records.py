@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from mlwatch import CaptureOptions, Monitor
 from mlwatch.spool import DiskSpool
+from mlwatch.spool.frame import Frame
 from mlwatch.stores import SQLiteStore
 
 MODEL, VERSION = "churn", "2.1"
@@ -119,11 +120,21 @@ def segments_of(folder: Path) -> Sequence[Path]:
     return sorted((folder / "spool").rglob("*.seg"))
 
 
+def frames_of(folder: Path) -> Iterator[Frame]:
+    for place in {path.parent for path in segments_of(folder)}:
+        spool = DiskSpool(place)
+        for segment in spool.segments():
+            yield from spool.read(segment, 0)
+
+
 def spooled(folder: Path) -> int:
     """Count the records that can be read back from the disk."""
-    (place,) = {path.parent for path in segments_of(folder)}
-    spool = DiskSpool(place)
-    return sum(len(frame.records) for one in spool.segments() for frame in spool.read(one, 0))
+    return sum(len(frame.records) for frame in frames_of(folder))
+
+
+def accounted(folder: Path) -> int:
+    """Count what the account on the disk says was kept, whatever form it has there."""
+    return sum(frame.recorded - sum(frame.dropped.values()) for frame in frames_of(folder))
 
 
 def break_disk() -> None:

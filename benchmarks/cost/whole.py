@@ -11,8 +11,8 @@ import pandas as pd
 
 from cost.call import compared, in_turns, require
 from cost.child import answer, start
-from cost.figure import Effort, Measured
-from cost.records import Way, make_records, monitor_in, recorded_by, spooled
+from cost.figure import Effort, Measured, digits
+from cost.records import Way, accounted, make_records, monitor_in, recorded_by
 
 ROWS = 20_000
 ROUNDS = 7
@@ -42,7 +42,7 @@ def batch(effort: Effort) -> dict[str, Measured]:
 
         ways = {"batch": at_once, "calls": one_by_one}
         found = in_turns(ways, rounds, turn, monitor.flush)
-        require(spooled(Path(made)), 2 * (rounds + 1) * len(records))
+        require(accounted(Path(made)), 2 * (rounds + 1) * len(records))
     name = "record_batch rows/s / record_prediction"
     return {name: compared(found, "batch", "calls", 1e-3, "million/s")}
 
@@ -52,7 +52,7 @@ def disabled(effort: Effort) -> dict[str, Measured]:
     off, made = answer(start("cost.whole", effort.calls, effort.rounds, **{DISABLED: "1"}))
     on, _ = answer(start("cost.whole", effort.calls, effort.rounds, **{DISABLED: ""}))
     touched = "touches the disk" if made else "touches no disk"
-    behind = f"{off:.3g} / {on:.3g} us when enabled; {touched}"
+    behind = f"{digits(off)} us, {digits(on)} when enabled; {touched}"
     return {"disabled, us a call": Measured(off, behind)}
 
 
