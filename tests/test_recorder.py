@@ -90,6 +90,19 @@ class Locked(Mapping):
         return 3
 
 
+class Exhausting(Mapping):
+    """A mapping for which there is no memory."""
+
+    def __getitem__(self, key):
+        raise MemoryError
+
+    def __iter__(self):
+        raise MemoryError
+
+    def __len__(self):
+        raise MemoryError
+
+
 class Masked:
     @property
     def __class__(self):
@@ -99,6 +112,40 @@ class Masked:
 class Zoneless(tzinfo):
     def utcoffset(self, moment):
         raise SystemExit(1)
+
+
+class Forgetful(tzinfo):
+    def utcoffset(self, moment):
+        raise MemoryError
+
+
+class Liar(int):
+    def __int__(self):
+        raise SystemExit(1)
+
+    __index__ = __float__ = __repr__ = __hash__ = __eq__ = __bool__ = __int__
+
+
+class Fraud(float):
+    def __float__(self):
+        raise SystemExit(1)
+
+    __int__ = __repr__ = __hash__ = __eq__ = __bool__ = __float__
+
+
+class Gauge(enum.Flag):
+    LOW = 1
+    HIGH = 2
+
+
+class Named(type):
+    @property
+    def __name__(cls):
+        raise SystemExit(1)
+
+
+class Unnamed(metaclass=Named):
+    pass
 
 
 class Colour(enum.Enum):
@@ -146,7 +193,14 @@ KEPT = {
     "uuid": (uuid.UUID(int=5), str(uuid.UUID(int=5))),
     "enum": (Colour.RED, "red"),
     "enum of a number": (Colour.HALF, 0.5),
+    "flags": (Gauge.LOW | Gauge.HIGH, 3),
     "subclass": (Text("x"), "x"),
+    "lying integer": (Liar(7), 7),
+    "lying float": (Fraud(0.5), 0.5),
+    "view": (memoryview(b"xy"), b"xy"),
+    "span": (timedelta(days=1), "P1D"),
+    "infinite decimal": (Decimal("-Infinity"), -float("inf")),
+    "nested": ({"a": [{"b": {1: (2**70, b"x")}}]}, {"a": [{"b": {"1": [2**70, b"x"]}}]}),
     "aware": (NOW, NOW),
     "naive": (datetime(2026, 1, 1), "2026-01-01T00:00:00"),  # noqa: DTZ001
     "date": (NOW.date(), "2026-03-01"),
@@ -158,7 +212,23 @@ KEPT = {
     "numpy text": (np.str_("x"), "x"),
     "numpy time": (np.datetime64("2026-01-01T00:00:01"), "2026-01-01T00:00:01"),
     "numpy no time": (np.datetime64("NaT", "us"), None),
+    "numpy half float": (np.float16(1.5), 1.5),
+    "numpy largest": (np.uint64(2**64 - 1), 2**64 - 1),
+    "numpy bytes": (np.bytes_(b"x"), b"x"),
+    "numpy void": (np.void(b"xyz"), b"xyz"),
+    "numpy structure": (np.array([(1, "x")], "i4, U3")[0], [1, "x"]),
+    "numpy span": (np.timedelta64(5, "s"), "5 seconds"),
+    "numpy no span": (np.timedelta64("NaT"), None),
     "numpy array": (np.array([1.0, 2.0]), [1.0, 2.0]),
+    "numpy no axes": (np.array(5), 5),
+    "numpy times": (np.array(["2026-01-01", "NaT"], "M8[D]"), ["2026-01-01", None]),
+    "numpy objects": (np.array([None, {"x": 1}], dtype=object), [None, {"x": 1}]),
+    "numpy masked": (np.ma.array([1, 2], mask=[0, 1]), [1, None]),
+    "numpy no value": (np.ma.masked, None),
+    "pandas span": (pd.Timedelta("1D"), "P1D"),
+    "pandas period": (pd.Period("2026-01"), "2026-01"),
+    "pandas interval": (pd.Interval(0, 1), "(0, 1]"),
+    "pandas category": (pd.Series(["x"], dtype="category").iloc[0], "x"),
     "pandas time": (pd.Timestamp(NOW), NOW),
     "pandas no time": (pd.NaT, None),
     "pandas missing": (pd.NA, None),
@@ -172,7 +242,6 @@ REPLACED = {
     "masked": Masked(),
     "zone": datetime(2026, 1, 1, tzinfo=Zoneless()),
     "odd enum": Colour.ODD,
-    "complex": 1j,
     "generator": (letter for letter in "abc"),
     "class": int,
     "signaling": Decimal("sNaN"),
@@ -185,6 +254,44 @@ REPLACED = {
     "poison": msgspec.msgpack.Ext(-1, b"no timestamp"),
     "object array": np.array([Silent()], dtype=object),
     "inside": {"list": [1, object()]},
+    "lock": threading.Lock(),
+    "module": enum,
+    "exception": ValueError("x"),
+    "unnamed": Unnamed(),
+    "structure": np.array([(1, 1j)], "i4, c16")[0],
+    "complex": np.complex64(1j),
+    "categories": pd.Categorical(["x"]),
+    "memory": Exhausting(),
+    "forgetful": datetime(2026, 1, 1, tzinfo=Forgetful()),
+}
+
+# By what name, where it is not "object".
+TYPES = {
+    "silent": "Silent",
+    "locked": "Locked",
+    "masked": "Masked",
+    "zone": "datetime",
+    "odd enum": "Colour",
+    "unnamed": "Unnamed",
+    "complex": "complex64",
+    "generator": "generator",
+    "class": "type",
+    "signaling": "Decimal",
+    "huge": "int",
+    "large array": "ndarray",
+    "series": "Series",
+    "cycle": "list",
+    "deep": "dict",
+    "a little deep": "dict",
+    "poison": "value",
+    "object array": "Silent",
+    "lock": "lock",
+    "module": "module",
+    "exception": "ValueError",
+    "structure": "void",
+    "categories": "Categorical",
+    "memory": "Exhausting",
+    "forgetful": "datetime",
 }
 
 
@@ -224,7 +331,8 @@ def test_a_value_that_cannot_be_kept_costs_nothing_else(name):
     assert event[3] == request_id
     assert event[5]["beside"] == 1
     assert "<unencodable " in repr(event[5]["value"])
-    assert frame.noted == {"unencodable_value": 1}
+    assert frame.noted.pop("unencodable_value") == 1
+    assert set(frame.noted) == {f"unencodable_value: {TYPES.get(name, 'object')}"}
     assert (frame.recorded, frame.dropped) == (1, {})
 
 
@@ -234,7 +342,35 @@ def test_text_that_utf8_cannot_hold_stays_readable():
     told.predict({"value": "x\ud800", "\udfff": 1})
 
     assert told.features == [{"value": "x\\ud800", "\\udfff": 1}]
-    assert told.recorder.stats.noted == {"unencodable_value": 1}
+    noted = {"unencodable_value": 1, "unencodable_value: str": 2}
+    assert told.recorder.stats.noted == noted
+
+
+def test_what_cannot_be_kept_is_named():
+    """Values are counted by type: of the first 20 types each, then of all others together."""
+    told = Told()
+    types = [type(f"Type{number}", (), {}) for number in range(30)]
+    for _ in range(2):
+        told.predict({"several": [kind() for kind in types]}, types[3]())
+    named = [f"unencodable_value: Type{number}" for number in range(20)]
+
+    assert told.recorder.stats.noted == (
+        {"unencodable_value": 2, "unencodable_value: other": 20}
+        | dict.fromkeys(named, 2)
+        | {"unencodable_value: Type3": 4}
+    )
+
+
+@pytest.mark.parametrize("place", ["features", "prediction", "probability", "error", "segment"])
+def test_a_lack_of_memory_costs_one_value(place):
+    """MemoryError while a value is encoded is no other fault than any: the record is kept."""
+    told = Told()
+    for value in (Exhausting(), {"in": Exhausting()}, datetime(2026, 1, 1, tzinfo=Forgetful())):
+        assert told.predict(**{place: value})
+        told.learn("id", value)
+
+    assert len(told.events) == 6
+    assert told.recorder.stats.dropped == {}
 
 
 ANYTHING_AT_ALL = [*(value for value, _ in KEPT.values()), *REPLACED.values(), "\ud800"]

@@ -60,8 +60,16 @@ def was_interrupted(problem: BaseException, call: Callable[[Any], object], value
     return not isinstance(problem, Exception) and salvage(call, value, None) is not None
 
 
+_NAME_OF_TYPE: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__
+
+
+def type_name(value: object) -> str:
+    """Return the name of an object's type, without asking a metaclass, which may raise."""
+    return _NAME_OF_TYPE(type(value))
+
+
 def explain(error: BaseException) -> str:
     """Return an error in one string, even when its own `__str__` raises."""
-    name = type(error).__name__
+    name = type_name(error)
     text = salvage(str, error, "")
     return f"{name}: {text}"[:_LONGEST_TEXT] if text else name

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlwatch._guard import explain, salvage
+from mlwatch._guard import explain, salvage, type_name
 from mlwatch.recorder.encoding import simple
 
 Reason = str | None
@@ -82,7 +82,7 @@ def as_text(value: Any) -> str:
     if issubclass(type(value), BaseException):  # isinstance would ask the object
         return explain(value)
     # A subclass of str may come out, which is not what the id of a record is.
-    return str.__str__(salvage(str, value, f"<{type(value).__name__}>"))
+    return str.__str__(salvage(str, value, f"<{type_name(value)}>"))
 
 
 def _mapping(features: Any) -> dict[Any, Any] | None:

@@ -28,6 +28,7 @@ _SILENCE = 2.0  # seconds: a thread that is so late is taken for dead, or for st
 _SILENCE_AT_EXIT = 0.25  # ... when nothing else has to be done
 _MOST_LOST_IDS = 16_384
 _OUTCOME_RESERVE = 1.25  # labels come late and cannot come again: they survive a flood of features
+_MOST_TYPES = 20  # a process: what the host calls its types must not fill the account
 
 
 class Buffer:
@@ -147,6 +148,15 @@ class Buffer:
     def note(self, reason: str, count: int = 1) -> None:
         """Count what is worth knowing of records."""
         self._noted[reason] += count
+
+    def note_types(self, reason: str, types: Sequence[str]) -> None:
+        """Count values by the names of their types, of which the first few have an own count."""
+        for name in types:
+            key = f"{reason}: {name}"
+            if key not in self._noted:
+                known = sum(noted.startswith(f"{reason}: ") for noted in list(self._noted))
+                key = key if known < _MOST_TYPES else f"{reason}: other"
+            self._noted[key] += 1
 
     def start(self) -> None:
         """Start the thread; where there can be none, callers write."""

@@ -7,6 +7,7 @@ asked, and may raise whatever it likes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
@@ -15,14 +16,15 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from mlwatch._guard import salvage
-from mlwatch.spool.wire import BIG_INTEGER, DEEPEST, UNENCODABLE, marker, name_of
+from mlwatch._guard import salvage, type_name
+from mlwatch.spool.wire import BIG_INTEGER, DEEPEST, UNENCODABLE, marker, name_of, packer
 
 _LARGEST_ARRAY = 4096
 _LARGEST_INTEGER_BITS = 4096  # beyond, Python itself refuses to print it
 _LARGEST_CONTAINER = 2**16
 _MOST_REPAIRS = 200
 _LONGEST_NAME = 64
+_PANDAS_TEXTS = {"Interval", "Period"}
 _ATOMS = (type(None), bool, int, float, str)
 
 
@@ -40,14 +42,15 @@ def simple(value: Any) -> Any:
             if kind.__name__ == "NaTType":  # a datetime to Python, and none to anybody else
                 return None
             return turn(value)
-    if kind.__name__ == "NAType" and kind.__module__.startswith("pandas"):
-        return None
+    if kind.__module__.startswith("pandas"):
+        if kind.__name__ == "NAType":
+            return None
+        if kind.__name__ in _PANDAS_TEXTS:
+            return str(value)
     raise TypeError(kind.__name__)
 
 
-encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder(
-    enc_hook=simple, decimal_format="number"
-).encode
+encode: Final = packer(msgspec.msgpack.Encoder(enc_hook=simple, decimal_format="number"))
 """The quick way; raises what it likes for what it cannot keep."""
 
 
@@ -112,12 +115,12 @@ class _Repair:
         name = salvage(_key_name, key, None)
         if name is not None:
             return name
-        self.replaced.append(kind := salvage(_type_name, key, "object"))
+        self.replaced.append(kind := _short_name(key))
         return salvage(_escaped, key, None) or marker(kind)
 
     def replacement(self, value: Any) -> Any:
         """Count a value that cannot be kept, and return what is kept in its place."""
-        self.replaced.append(name := salvage(_type_name, value, "object"))
+        self.replaced.append(name := _short_name(value))
         text = salvage(_escaped, value, None)
         return msgspec.msgpack.Ext(UNENCODABLE, name.encode()) if text is None else text
 
@@ -135,9 +138,15 @@ def _numpy_scalar(value: Any, kind: type) -> Any:
 def _array(value: Any) -> Any:
     if value.size > _LARGEST_ARRAY:
         raise TypeError("array")
-    if value.dtype.kind in "mM":
-        return np.ndarray.tolist(value.astype(str))
-    return np.ndarray.tolist(value)
+    plain = np.asarray(value)
+    times = plain.dtype.kind in "mM"
+    masked = sys.modules.get("numpy.ma")  # what is not loaded has made no value
+    absent = np.isnat(plain) if times else np.False_
+    if masked is not None and issubclass(type(value), masked.MaskedArray):
+        absent = absent | masked.getmaskarray(value)
+    cells = plain.astype(str) if times else plain
+    nothing: Any = None
+    return (np.where(absent, nothing, cells) if absent.any() else cells).tolist()
 
 
 def _datetime(value: Any) -> datetime:
@@ -207,5 +216,5 @@ def _escaped(value: Any) -> str | None:
     return None
 
 
-def _type_name(value: Any) -> str:
-    return type(value).__name__[:_LONGEST_NAME].encode("utf-8", "replace").decode()
+def _short_name(value: Any) -> str:
+    return type_name(value)[:_LONGEST_NAME].encode("utf-8", "replace").decode()

@@ -339,6 +339,7 @@ class Recorder:
             kinds = ", ".join(sorted(set(types)))
             raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
         buffer.note("unencodable_value")
+        buffer.note_types("unencodable_value", types)
 
     def _submit(self, buffer: Buffer, event: Event, add: Callable[[bytes], None]) -> None:
         """Encode an event and hand it to `add`, unless it is refused."""

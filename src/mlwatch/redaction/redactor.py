@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlwatch._guard import ANYTHING, salvage, was_interrupted
+from mlwatch._guard import ANYTHING, salvage, type_name, was_interrupted
 from mlwatch.profile.values import listed
 from mlwatch.records.redact import Redact, check_redaction
 from mlwatch.redaction.values import hash_with, is_absent, mask, text_of
@@ -137,10 +137,10 @@ def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) ->
     if error is None:
         return None
     if issubclass(type(error), BaseException):
-        return type(error).__name__  # the message may hold anything, whole or in part
+        return type_name(error)  # the message may hold anything, whole or in part
     if not raw:
         return _UNSEEN  # of features that could not be read nobody knows what the text tells
-    text = str.__str__(salvage(str, error, f"<{type(error).__name__}>"))
+    text = str.__str__(salvage(str, error, f"<{type_name(error)}>"))
     changed = [value for name, value in raw.items() if kept.get(name, _FAILED) is not value]
     words = {word for value in changed for word in _words(value, _DEEPEST)} - {""}
     if not words:

@@ -23,7 +23,7 @@ import msgspec
 
 from mlwatch.errors import SpoolError
 from mlwatch.spool.batch import events_of, rows_in
-from mlwatch.spool.wire import decode_record
+from mlwatch.spool.wire import decode_record, packer
 
 VERSION: Final = 2
 MARK: Final = b"\xc1MLF"
@@ -139,7 +139,7 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
     records: Sequence[Encoded]
 
 
-_ENCODER = msgspec.msgpack.Encoder()
+_encode = packer(msgspec.msgpack.Encoder())
 _DECODER = msgspec.msgpack.Decoder(Payload)
 
 
@@ -150,7 +150,7 @@ def new_writer() -> str:
 
 def encode_frame(payload: Payload) -> bytes:
     """Return the bytes of a frame."""
-    data = _ENCODER.encode(payload)
+    data = _encode(payload)
     return PREFIX.pack(MARK, len(data), zlib.crc32(data)) + data
 
 
@@ -180,7 +180,8 @@ def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -
     """
     counts = payload.own.plus(lost)
     records: list[Any] = []
-    undecodable = replaced = 0
+    undecodable = 0
+    replaced: Counter[str] = Counter()
     for data in payload.records:
         try:
             record, changed = decode_record(data)
@@ -188,7 +189,9 @@ def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -
             undecodable += rows_in(data)
             continue
         records += events_of(record)
-        replaced += changed > 0
+        if changed:
+            replaced["unencodable_value"] += 1
+            replaced.update(f"unencodable_value: {name}" for name in changed)
     return Frame(
         segment.writer,
         segment.segment,
@@ -196,7 +199,7 @@ def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -
         records,
         counts.recorded,
         Counter(counts.dropped) + Counter(damaged=lost.records, undecodable=undecodable),
-        Counter(counts.noted) + Counter(unencodable_value=replaced),
+        Counter(counts.noted) + replaced,
         payload.time,
     )
 

@@ -6,7 +6,7 @@ deeper than `DEEPEST`, so that nothing downstream has to be afraid of a record.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ DEEPEST: Final = 16
 
 BATCH: Final = b"\x9a\xa1b"
 """What a record that stands for many begins with: an array of ten fields, the first of them "b"."""
+_FIRST_SIZE = 512  # room for most records, as growing costs
 
 
 def marker(type_name: str) -> str:
@@ -30,22 +31,38 @@ def marker(type_name: str) -> str:
     return f"<unencodable {type_name}>"
 
 
-def decode_record(data: bytes) -> tuple[Any, int]:
+def packer(encoder: msgspec.msgpack.Encoder) -> Callable[[Any], bytes]:
+    """Return what encodes into bytes; without memory it raises.
+
+    The encoder's own `encode` ends the process there by a segmentation fault: it grows `bytes`,
+    which are gone when they cannot grow.
+    """
+    encode_into = encoder.encode_into
+
+    def encode(value: Any) -> bytes:
+        grown = bytearray(_FIRST_SIZE)
+        encode_into(value, grown)
+        return bytes(grown)
+
+    return encode
+
+
+def decode_record(data: bytes) -> tuple[Any, list[str]]:
     """Decode one record.
 
     Returns:
-        The record, and how many of its values had to be replaced by a marker.
+        The record, and the types of those of its values that had to be replaced by a marker.
 
     Raises:
         msgspec.DecodeError: The bytes are no record at all.
     """
+    replaced: list[str] = []
     try:
         record = _DECODER.decode(data)
-        replaced = 0
     except (RecursionError, msgspec.DecodeError):
-        record, replaced = _salvaged(data)
+        record = _salvaged(data, replaced)
     if record.__class__ in _CONTAINERS:
-        replaced += _tidy(record, DEEPEST)
+        _tidy(record, DEEPEST, replaced)
     return record, replaced
 
 
@@ -68,53 +85,50 @@ _DECODER = msgspec.msgpack.Decoder(ext_hook=_read_extension)
 _CONTAINERS = (list, dict)
 
 
-def _tidy(value: list[Any] | dict[Any, Any], room: int) -> int:
-    """Make keys text and cut what is nested deeper than `room`, in place; count the cuts."""
+def _tidy(value: list[Any] | dict[Any, Any], room: int, replaced: list[str]) -> None:
+    """Make keys text and cut what is nested deeper than `room`, in place; name what was cut."""
     if isinstance(value, dict):
         for key in [key for key in value if key.__class__ is not str]:
             value[name_of(key)] = value.pop(key)
-    replaced = 0
     slots: Any = value.items() if isinstance(value, dict) else enumerate(value)
     for slot, item in slots:
         if item.__class__ not in _CONTAINERS:
             continue
         if room:
-            replaced += _tidy(item, room - 1)
+            _tidy(item, room - 1, replaced)
         else:
             value[slot] = marker(type(item).__name__)
-            replaced += 1
-    return replaced
+            replaced.append(type(item).__name__)
 
 
-def _salvaged(data: bytes) -> tuple[Any, int]:
+def _salvaged(data: bytes, replaced: list[str]) -> Any:
     try:
         if end_of(data, 0) == len(data):
-            return _mend(data, 0, len(data), levels=3 if data.startswith(BATCH) else 2)
+            levels = 3 if data.startswith(BATCH) else 2
+            return _mend(data, 0, len(data), levels, replaced)
     except IndexError:
         pass
     raise msgspec.DecodeError("the bytes are not one MessagePack value")
 
 
-def _mend(data: bytes, start: int, end: int, levels: int) -> tuple[Any, int]:
+def _mend(data: bytes, start: int, end: int, levels: int, replaced: list[str]) -> Any:
     """Decode what can be decoded of a value, part by part where the whole cannot."""
     try:
-        return _DECODER.decode(data[start:end]), 0
+        return _DECODER.decode(data[start:end])
     except (RecursionError, msgspec.DecodeError):
         opened = _open(data, start) if levels else None
         if opened is None:
-            return marker("value"), 1
+            replaced.append("value")
+            return marker("value")
     kind, at, count = opened
     parts = []
-    replaced = 0
     for _ in range(count):
         after = end_of(data, at)
-        part, lost = _mend(data, at, after, levels - 1)
-        parts.append(part)
-        replaced += lost
+        parts.append(_mend(data, at, after, levels - 1, replaced))
         at = after
     if kind is list:
-        return parts, replaced
-    return {name_of(key): item for key, item in _pairs(parts)}, replaced
+        return parts
+    return {name_of(key): item for key, item in _pairs(parts)}
 
 
 def _pairs(parts: list[Any]) -> Iterator[tuple[Any, Any]]:
