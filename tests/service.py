@@ -124,10 +124,14 @@ class Interrupted:
         return self.inner.claim(key, now, ttl)
 
 
-def start(script, *arguments, env=None):
+def start(script, *arguments, env=None, stdin=False):
     """Start a script in a process of its own; it may import this module."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdin": subprocess.PIPE if stdin else None} | {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
 
 
