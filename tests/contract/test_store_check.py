@@ -272,6 +272,12 @@ class NeverFreesALease(MemoryStore):
         return super().claim(key, now, ttl * 1000)
 
 
+class TrustsEveryClock(MemoryStore):
+    def claim(self, key, now, ttl):
+        self.latest = max(now, getattr(self, "latest", now))
+        return super().claim(key, self.latest, ttl)
+
+
 class HasOneLease(MemoryStore):
     def claim(self, key, now, ttl):
         return super().claim("the", now, ttl)
@@ -381,6 +387,7 @@ WRONG = [
     (IgnoresTheModelOfDeliveries, "deliveries: read"),
     (GivesEveryLease, "a lease was given twice"),
     (NeverFreesALease, r"a lease ends at now \+ ttl"),
+    (TrustsEveryClock, "a lease of a clock that ran ahead"),
     (HasOneLease, "leases of other keys are free"),
     (PrunesWholeDays, "prune removes rows older than the time given"),
     (PrunesNothing, "prune removes rows older than the time given"),

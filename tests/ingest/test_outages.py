@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.service import (
     MODEL,
+    START,
+    STORES,
     VERSION,
     append,
     finish,
@@ -23,6 +26,7 @@ from mlwatch.spool import DiskSpool
 from mlwatch.spool.frame import VERSION as VERSIONS
 from mlwatch.spool.frame import opening
 from mlwatch.stores import MemoryStore, SQLiteStore
+from mlwatch.testing import ManualClock
 
 ERRORS = [OSError("no route to host"), RuntimeError("pool is closed"), KeyError("cursor")]
 
@@ -232,3 +236,39 @@ def test_what_is_no_segment_of_ours_holds_up_nobody(tmp_path, what):
     with pytest.raises(SpoolError, match=odd.name):
         worker.run()
     check_all_is_there(worker.store, 3)
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=-1), timedelta(days=-400)])
+def test_a_clock_that_jumps_holds_up_nobody(tmp_path, kind, jump):
+    """While the clock is wrong, and once it is right again, ingest and cycles go on by themselves."""
+    clock, store = ManualClock(START), make_store(kind, tmp_path)
+    monitor = watch(store, tmp_path / "spool", clock=clock)
+    for step in (jump, -jump, timedelta(minutes=6)):
+        for _ in range(2):
+            serve(monitor, [f"{clock().isoformat()}-{step}"])
+            monitor._ingest_turn()
+            monitor._cycle_turn()
+            assert monitor.status().last_cycle == clock()
+            clock.advance(timedelta(minutes=10))
+        clock.advance(step)
+    status = monitor.status()
+    assert (status.recorded, status.stored, status.dropped) == (6, 6, {})
+    assert monitor.run_cycle().faults == ()
+    assert monitor.close()
+
+
+@pytest.mark.parametrize("when", [datetime(1, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)])
+def test_a_time_of_long_ago_is_kept_and_holds_up_nobody(tmp_path, when):
+    """A record of the year 1 is stored like any other, and the next cycle lets it go."""
+    store, clock = SQLiteStore(tmp_path / "store.db"), ManualClock(START)
+    monitor = watch(store, tmp_path / "spool", clock=clock)
+    monitor.record_prediction({"x": 1.0}, 0.5, request_id="old", timestamp=when)
+    monitor.record_outcome("old", 1, timestamp=when)
+    serve(monitor, "a")
+    assert monitor.flush(ingest=True)
+    assert [row.time for row in store.read(Table.predictions)] == [when, START]
+    assert monitor.run_cycle().faults == ()
+    assert [row.time for row in store.read(Table.predictions)] == [START]
+    assert (monitor.status().recorded, monitor.status().stored) == (3, 3)
+    assert monitor.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mlwatch.errors import ConflictError, DataError, StoreError
@@ -145,3 +145,11 @@ def in_order(rows: Iterable[Plain]) -> list[Plain]:
 def encode_cuts(before: Mapping[Table, datetime]) -> dict[Table, str]:
     """Encode the times before which rows are removed."""
     return {table: time_text(time) for table, time in before.items()}
+
+
+def lease_times(now: datetime, ttl: timedelta) -> tuple[str, str, str]:
+    """Encode when a lease is taken, when it ends, and the latest end that one can have by now.
+
+    One that ends later was taken by a clock that ran ahead.
+    """
+    return time_text(now), time_text(now + ttl), time_text(now + 2 * ttl)

@@ -20,7 +20,6 @@ from mlwatch.stores._encoding import (
     encode_text,
     from_plain,
     tallies_from_json,
-    time_text,
     to_json,
 )
 from mlwatch.stores._jsonl_files import Commit, Head, Journal, replace_file
@@ -34,6 +33,7 @@ from mlwatch.stores._rows import (
     encode_batch,
     encode_cuts,
     in_order,
+    lease_times,
 )
 
 VERSION = 1
@@ -126,12 +126,12 @@ class JSONLStore:
         Raises:
             StoreError: The folder cannot be written.
         """
-        name, start, end = encode_text(key), time_text(now), time_text(now + ttl)
+        name, (start, end, last) = encode_text(key), lease_times(now, ttl)
         path = self.path / "leases.json"
         with self._locked(f"claim {key!r}"):
             leases = _leases(path) if path.exists() else {}
             running = {other: until for other, until in leases.items() if until > start}
-            if name in running:
+            if name in running and running[name] <= last:
                 return False
             replace_file(path, msgspec.json.encode(running | {name: end}))
             return True

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Table
-from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text, to_json
+from mlwatch.stores._encoding import Plain, encode_text, from_plain, to_json
 from mlwatch.stores._rows import (
     Selection,
     add_pane,
@@ -19,6 +19,7 @@ from mlwatch.stores._rows import (
     encode_batch,
     encode_cuts,
     in_order,
+    lease_times,
 )
 
 
@@ -84,11 +85,11 @@ class MemoryStore:
 
     def claim(self, key: str, now: datetime, ttl: timedelta) -> bool:
         """Take the lease `key` until `now + ttl`; False while another claim of it runs."""
-        key, start, end = encode_text(key), time_text(now), time_text(now + ttl)
+        key, (start, end, last) = encode_text(key), lease_times(now, ttl)
         with self._lock:
             self._require_open()
             self._leases = {name: time for name, time in self._leases.items() if time > start}
-            free = key not in self._leases
+            free = key not in self._leases or self._leases[key] > last
             if free:
                 self._leases[key] = end
             return free

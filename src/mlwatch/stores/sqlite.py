@@ -15,7 +15,7 @@ import msgspec
 
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Table
-from mlwatch.stores._encoding import Plain, encode_text, from_plain, time_text
+from mlwatch.stores._encoding import Plain, encode_text, from_plain
 from mlwatch.stores._rows import (
     Selection,
     absolute_path,
@@ -24,6 +24,7 @@ from mlwatch.stores._rows import (
     check_expects,
     encode_batch,
     encode_cuts,
+    lease_times,
 )
 from mlwatch.stores._sqlite_schema import (
     LAYOUTS,
@@ -124,11 +125,12 @@ class SQLiteStore:
         Raises:
             StoreError: The file cannot be written, or is read-only.
         """
-        start, end = time_text(now), time_text(now + ttl)
+        name, (start, end, last) = encode_text(key), lease_times(now, ttl)
         with self._transaction(f"claim {key!r}") as connection:
-            connection.execute("DELETE FROM leases WHERE until <= ?", (start,))
+            over = "DELETE FROM leases WHERE until <= ? OR (key = ? AND until > ?)"
+            connection.execute(over, (start, name, last))
             take = "INSERT OR IGNORE INTO leases VALUES (?, ?)"
-            return connection.execute(take, (encode_text(key), end)).rowcount == 1
+            return connection.execute(take, (name, end)).rowcount == 1
 
     def prune(self, before: Mapping[Table, datetime]) -> int:
         """Remove rows older than the time given for their table; return how many.

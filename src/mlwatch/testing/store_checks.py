@@ -300,6 +300,8 @@ def _a_lease_has_one_holder(store: MetricStore) -> None:
     assert store.claim("other's % 'cycle'", NOON, HOUR), "leases of other keys are free"
     assert store.claim("cycle", NOON + HOUR, HOUR), "a lease ends at now + ttl"
     assert not store.claim("cycle", NOON + HOUR, HOUR), "a lease was given twice"
+    ahead = "a lease of a clock that ran ahead holds up others"
+    assert store.claim("cycle", NOON - DAY, HOUR), ahead
 
 
 def _old_rows_are_pruned(store: MetricStore) -> None:
