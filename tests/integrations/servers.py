@@ -27,7 +27,6 @@ STORE = "mlwatch.db"
 EXIT_SECONDS = 3 * 2.0
 """Threefold the deadline that all monitors of a process share."""
 
-_THREADS = 4
 _PAUSE = 0.02
 _STARTUP_SECONDS = 30
 
@@ -108,11 +107,11 @@ class Server:
 class Load:
     """A few clients that ask for predictions until nobody answers, or `most` were answered."""
 
-    def __init__(self, port: int, most: int = 3000) -> None:
+    def __init__(self, port: int, most: int = 3000, threads: int = 4) -> None:
         self.answered: list[tuple[float, str]] = []
         self._url = f"http://{HOST}:{port}/predict"
         self._most = most
-        self._threads = [threading.Thread(target=self._ask) for _ in range(_THREADS)]
+        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 

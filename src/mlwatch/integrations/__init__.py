@@ -2,3 +2,5 @@
 
 None of them imports its host; each is imported by its own name, `mlwatch.integrations.asgi`.
 """
+
+__all__: list[str] = []

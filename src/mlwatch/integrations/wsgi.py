@@ -26,9 +26,9 @@ def route(environ: Environ) -> str:
     Raises:
         Exception: There is none: what the framework raises for it.
     """
-    request = environ.get("werkzeug.request")
-    if request is not None:
-        return str(request.url_rule.rule)
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    if rule is not None:
+        return str(rule.rule)
     urls = sys.modules.get("django.urls")
     if urls is None:
         return OTHER
