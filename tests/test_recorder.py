@@ -21,6 +21,7 @@ from mlwatch.errors import DataError, SpoolError
 from mlwatch.recorder import CaptureStatistics, Recorder
 from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
+from mlwatch.spans import utc_now
 from mlwatch.spool import DiskSpool, MemorySpool
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -525,6 +526,17 @@ def test_a_timestamp_becomes_a_moment_in_utc(timestamp, expected, reason):
     prediction, outcome = told.events
     assert (prediction[4], outcome[3]) == (expected, expected)
     assert told.recorder.stats.noted == ({} if reason is None else {reason: 2})
+
+
+def test_a_prediction_has_the_time_of_the_wall_clock():
+    """Without a clock of the host's own the time is now, in UTC, to the microsecond."""
+    told = Told()
+    told.recorder = Recorder(told.spool, CaptureOptions(flush_interval=NEVER), utc_now)
+    before = utc_now()
+    told.predict()
+    ((*_, time),) = [event[:5] for event in told.events]
+    assert before - timedelta(microseconds=1) <= time <= utc_now()
+    assert time.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

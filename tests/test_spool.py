@@ -632,6 +632,13 @@ def test_a_value_nested_deeper_than_python_can_go_costs_no_other():
     assert decode_record(data) == (["p", {"a": "<unencodable value>", "b": 2}], ["value"])
 
 
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 1e300])
+def test_seconds_that_are_no_time_cost_no_record(seconds):
+    """A prediction whose time nobody can tell is read as it was written."""
+    record, replaced = decode_record(msgspec.msgpack.encode(["p", "m", "1", "id", seconds]))
+    assert (str(record[4]), replaced) == (str(seconds), [])
+
+
 def test_what_is_read_is_never_nested_too_deep():
     """Stores and reports may recurse into a record without fear."""
     value = 1

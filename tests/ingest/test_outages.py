@@ -241,7 +241,7 @@ def test_what_is_no_segment_of_ours_holds_up_nobody(tmp_path, what):
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=-1), timedelta(days=-400)])
 def test_a_clock_that_jumps_holds_up_nobody(tmp_path, kind, jump):
-    """While the clock is wrong, and once it is right again, ingest and cycles go on by themselves."""
+    """While the clock is wrong, and once it is right again, ingest and cycles go on alone."""
     clock, store = ManualClock(START), make_store(kind, tmp_path)
     monitor = watch(store, tmp_path / "spool", clock=clock)
     for step in (jump, -jump, timedelta(minutes=6)):

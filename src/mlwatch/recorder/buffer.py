@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.errors import SpoolError
+from mlwatch.recorder.ownership import claim
 from mlwatch.recorder.statistics import CaptureStatistics, Notices
 from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
@@ -49,6 +50,7 @@ class Buffer:
 
     def __init__(self, spool: Spool, options: CaptureOptions, pid: int) -> None:
         self.pid = pid
+        self.claim = claim() if pid else b"\0"
         self.spool = spool
         self.writer = new_writer()
         self.sequence = itertools.count()

@@ -29,6 +29,7 @@ from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.records import CaptureOptions
 from mlwatch.redaction import Redactor, make_redactor, redact_error
+from mlwatch.spans import utc_now
 from mlwatch.spool import Spool
 
 _INFINITY = math.inf
@@ -62,6 +63,8 @@ class Recorder:
         self._spool = spool
         self._options = options
         self._clock = clock
+        # The wall clock as it is, in seconds: to make a datetime of them costs a seventh of a call.
+        self._now: Callable[[], Any] = time.time if clock is utc_now else clock
         self.feature_names = tuple(feature_names)
         self._strict = options.strict
         self._redactor = make_redactor(options.redact, options.redact_key)
@@ -87,12 +90,12 @@ class Recorder:
         """Record a prediction; return its request id, a new one where none is given."""
         buffer = self._buffer
         try:
-            if buffer.pid != getpid():
+            if not buffer.claim[0]:
                 buffer = self._enter_process()
             if request_id is None:
                 request_id = f"{buffer.writer}-{next(buffer.sequence)}"
             event = (
-                "p", model, model_version, request_id, self._clock(), features, prediction,
+                "p", model, model_version, request_id, self._now(), features, prediction,
                 probability, latency_ms, error, segment,
             )  # fmt: skip
             if (
@@ -114,12 +117,12 @@ class Recorder:
                 record = encode(event)
             except ANYTHING as problem:
                 record = self._encode_slowly(buffer, event, problem)
-            refused = self._why_refused(record)
-            if refused is None:
-                buffer.add(record, request_id)
+            if self._closed or len(record) > self._max_record_bytes:
+                reason = "shutdown" if self._closed else "too_large"
+                self._check_strict(reason)
+                buffer.miss(reason, request_id)
             else:
-                self._check_strict(refused)
-                buffer.miss(refused, request_id)
+                buffer.add(record, request_id)
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
         return request_id if type(request_id) is str else self._new_id(buffer)
@@ -128,7 +131,7 @@ class Recorder:
         """Record the truth about a prediction."""
         buffer = self._buffer
         try:
-            if buffer.pid != getpid():
+            if not buffer.claim[0]:
                 buffer = self._enter_process()
             if outcome is None or request_id is None:
                 self._refuse(buffer, "empty_outcome" if outcome is None else "empty_request_id")
@@ -154,7 +157,7 @@ class Recorder:
         ids: Sequence[str] = ()
         left = columns.rows
         try:
-            if buffer.pid != getpid():
+            if not buffer.claim[0]:
                 buffer = self._enter_process()
             ids = self._ids(buffer, columns)
             now = self._clock()
@@ -188,7 +191,7 @@ class Recorder:
         """Record how a request of the service ended, whatever it was about."""
         buffer = self._buffer
         try:
-            if buffer.pid != getpid():
+            if not buffer.claim[0]:
                 buffer = self._enter_process()
             now = self._clock()
             if timestamp is not None:
@@ -210,7 +213,7 @@ class Recorder:
         """
         buffer = self._buffer
         try:
-            if buffer.pid != getpid():
+            if not buffer.claim[0]:
                 buffer = self._enter_process()
             self._refuse(buffer, reason, count)
         except GUEST_ERRORS as problem:
@@ -291,7 +294,7 @@ class Recorder:
             latency_ms, error, segment,
         ) = event  # fmt: skip
         if timestamp is not None:
-            now = self._changed(buffer, as_time(timestamp, now))
+            now = self._changed(buffer, as_time(timestamp, self._clock()))
         if type(features) is not dict:
             features = self._changed(buffer, as_features(features, self.feature_names))
         if latency_ms is not None:
@@ -347,16 +350,10 @@ class Recorder:
             record = encode(event)
         except ANYTHING as problem:
             record = self._encode_slowly(buffer, event, problem)
-        refused = self._why_refused(record)
-        if refused is None:
-            add(record)
+        if self._closed or len(record) > self._max_record_bytes:
+            self._refuse(buffer, "shutdown" if self._closed else "too_large")
         else:
-            self._refuse(buffer, refused)
-
-    def _why_refused(self, record: bytes) -> str | None:
-        if self._closed:
-            return "shutdown"
-        return "too_large" if len(record) > self._max_record_bytes else None
+            add(record)
 
     def _refuse(self, buffer: Buffer, reason: str, count: int = 1) -> None:
         """Count records that are not taken, or raise when strict."""

@@ -7,6 +7,7 @@ deeper than `DEEPEST`, so that nothing downstream has to be afraid of a record.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -63,7 +64,19 @@ def decode_record(data: bytes) -> tuple[Any, list[str]]:
         record = _salvaged(data, replaced)
     if record.__class__ in _CONTAINERS:
         _tidy(record, DEEPEST, replaced)
+        _tell_time(record)
     return record, replaced
+
+
+def _tell_time(record: list[Any] | dict[Any, Any]) -> None:
+    """Make a datetime of a prediction's seconds since 1970, in place."""
+    if record.__class__ is not list or record[:1] != ["p"] or len(record) <= _TIME:
+        return
+    if record[_TIME].__class__ is float:
+        try:
+            record[_TIME] = datetime.fromtimestamp(record[_TIME], UTC)
+        except (OverflowError, OSError, ValueError):
+            return  # and it stays what it is, which ingest counts as malformed
 
 
 def name_of(key: Hashable) -> str:
@@ -83,6 +96,7 @@ def _read_extension(code: int, data: memoryview) -> Any:
 
 _DECODER = msgspec.msgpack.Decoder(ext_hook=_read_extension)
 _CONTAINERS = (list, dict)
+_TIME = 4  # where a prediction has it
 
 
 def _tidy(value: list[Any] | dict[Any, Any], room: int, replaced: list[str]) -> None:
