@@ -27,7 +27,7 @@ from mlwatch.spool.frame import (
 from mlwatch.spool.reading import Place, begin, read_end, read_frames
 from mlwatch.spool.segment import OpenSegment
 
-_NAME = re.compile(r"(?P<writer>[0-9a-f]+)-(?P<segment>[0-9]{6,})\.seg")
+_NAME = re.compile(r"(?P<writer>[0-9a-v]+)-(?P<segment>[0-9]{6,})\.seg")
 
 
 class DiskSpool:
