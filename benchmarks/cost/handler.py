@@ -83,9 +83,9 @@ def handled(effort: Effort) -> dict[str, Measured]:
         }
         p90: dict[str, list[float]] = {name: [] for name in ways}
         busy: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                time, share = load(handle, way, effort.seconds)
+        for number in range(rounds):
+            for name in sorted(ways, reverse=number % 2 == 1):
+                time, share = load(handle, ways[name], effort.seconds)
                 p90[name].append(time)
                 busy[name].append(share)
                 monitor.flush()
