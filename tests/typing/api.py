@@ -7,7 +7,7 @@ without inheritance, so that accepting them proves the protocols.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
@@ -374,6 +374,10 @@ def look(monitor: Monitor, reference: Reference) -> None:
     monitor.record_profile(profile, NOW, NOW + timedelta(hours=1), source="spark")
     assert_type(Reference.fit({"x": [1.0]}, task="binary", meta={"run": 1}), Reference)
     assert_type(Reference.fit({"x": [1.0]}, timestamps=[NOW]), Reference)
+    redact: Mapping[str, str | Callable[[Any], Any]] = {"email": "drop", "note": len}
+    assert_type(Reference.fit({"x": [1.0]}, redact=redact, redact_key=b"x" * 32), Reference)
+    CaptureOptions(redact=redact, redact_key="x" * 32)
+    CaptureOptions(redact=lambda features: {"x": features["x"]})
     of_rows = DomainClassifierDetector().detect({"x": [1.0]}, {"x": [1.0]})
     assert_type(of_rows, DriftResult)
     reference.save("reference.json")

@@ -79,6 +79,8 @@ def as_status(status: Any) -> tuple[int, Reason]:
 
 def as_text(value: Any) -> str:
     """Return a text, an exception or another object as one line of text."""
+    if type(value) is str:
+        return value
     if issubclass(type(value), BaseException):  # isinstance would ask the object
         return explain(value)
     # A subclass of str may come out, which is not what the id of a record is.
