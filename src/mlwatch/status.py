@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mlwatch._guard import attempt, explain
-from mlwatch.errors import SpoolError
+from mlwatch._guard import attempt
 from mlwatch.protocols import MetricStore
 from mlwatch.records import (
     Account,
@@ -25,7 +24,7 @@ from mlwatch.records import (
 
 if TYPE_CHECKING:
     from mlwatch.recorder import AnyRecorder
-    from mlwatch.spool import Spool
+    from mlwatch.spool import Frame, SegmentId, Spool
 
 _CYCLES = 3
 
@@ -118,13 +117,14 @@ def measure(
     kept = kept or _Kept()
     own = _newest(kept.progress, spool.writer)
     lag, unread = _lag(spool, kept.progress, now)
+    size, unseen = attempt("spool", lambda: spool.bytes)
+    spool_bytes = size or 0
     waiting = Account(
         recorded=max(0, stats.recorded - own.recorded),
         dropped=Counter(stats.dropped) - Counter(own.dropped),
         noted=Counter(stats.noted) - Counter(own.noted),
     )
     total = kept.account.plus(waiting)
-    spool_bytes = spool.bytes
     return Status(
         recorded=total.recorded,
         stored=total.stored,
@@ -138,7 +138,7 @@ def measure(
         last_cycle=kept.last_cycle,
         cycle_seconds=pace.seconds,
         cycle_share=pace.share,
-        last_error=_first(fault) or last_error or _first(unread) or stats.last_error,
+        last_error=_first(fault) or last_error or _first(unseen or unread) or stats.last_error,
         running=running,
     )
 
@@ -179,14 +179,19 @@ def _lag(
     done = {(row.writer, row.segment): row.revision for row in progress}
     faults: list[Fault] = []
     waiting: list[datetime] = []
-    for segment in spool.segments():
+    segments, unseen = attempt("spool", spool.segments)
+    faults += [unseen] if unseen else []
+    for segment in segments or ():
         after = done.get((segment.writer, segment.segment), 0)
-        try:
-            waiting += (frame.time for frame in itertools.islice(spool.read(segment, after), 1))
-        except SpoolError as error:
-            faults.append(Fault("spool", explain(error), error))
+        found, fault = attempt("spool", _next_frame, spool, segment, after)
+        waiting += [frame.time for frame in found or ()]
+        faults += [fault] if fault else []
     oldest = min(waiting, default=now)
     return max(timedelta(0), now - oldest), next(iter(faults), None)
+
+
+def _next_frame(spool: Spool, segment: SegmentId, after: int) -> list[Frame]:
+    return list(itertools.islice(spool.read(segment, after), 1))
 
 
 def _first(fault: Fault | None) -> str:

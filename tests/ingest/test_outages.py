@@ -238,6 +238,28 @@ def test_what_is_no_segment_of_ours_holds_up_nobody(tmp_path, what):
     check_all_is_there(worker.store, 3)
 
 
+def test_a_spool_that_cannot_be_seen_is_told_and_goes_on_later(tmp_path):
+    """Where the spool's folder has become a file, nothing escapes, and nothing of it is lost."""
+    monitor = watch(MemoryStore(), tmp_path)
+    folder = tmp_path / MODEL
+    serve(monitor, "abc")
+    assert monitor.flush()
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    serve(monitor, "de")
+    assert not monitor.flush(ingest=True)
+    assert "cannot be" in monitor.status().last_error
+    parts = {fault.part for fault in monitor.run_cycle().faults}
+    assert parts == {"capture", "spool"}
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    while not monitor.flush():
+        time.sleep(0.01)
+    assert monitor.run_cycle().faults == ()
+    check_all_is_there(monitor._store, 5)
+    assert monitor.close()
+
+
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=-1), timedelta(days=-400)])
 def test_a_clock_that_jumps_holds_up_nobody(tmp_path, kind, jump):

@@ -80,7 +80,7 @@ class Ingest:
         stored = 0
         self._note("ingest", None)
         failed: dict[str, SpoolError] = {}
-        for segment in self.spool.segments():
+        for segment in self._segments(failed):
             if segment.writer in failed:
                 continue
             try:
@@ -95,6 +95,14 @@ class Ingest:
         if first is not None:
             raise first
         return stored
+
+    def _segments(self, failed: dict[str, SpoolError]) -> list[SegmentId]:
+        """Return all segments; where not even these can be seen, note it for every writer."""
+        try:
+            return self.spool.segments()
+        except SpoolError as error:
+            failed[""] = error
+            return []
 
     def take_health(self) -> dict[str, Fault | None]:
         """Return the parts that ran since this was last asked: the last fault of each, or None."""

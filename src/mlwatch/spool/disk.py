@@ -93,8 +93,12 @@ class DiskSpool:
 
     @property
     def bytes(self) -> int:
-        """The size of all segments, of every writer."""
-        return sum(size for _, size in self._files())
+        """The size of all segments, of every writer.
+
+        Raises:
+            SpoolError: The folder cannot be read, as for `segments`.
+        """
+        return sum(size for _, size in self._seen())
 
     def append(
         self,
@@ -124,8 +128,12 @@ class DiskSpool:
                 raise
 
     def segments(self) -> list[SegmentId]:
-        """Return all segments, those of other and of dead processes too, oldest first."""
-        matches = [_NAME.fullmatch(name) for name, _ in self._files()]
+        """Return all segments, those of other and of dead processes too, oldest first.
+
+        Raises:
+            SpoolError: The folder cannot be read.
+        """
+        matches = [_NAME.fullmatch(name) for name, _ in self._seen()]
         found = sorted(SegmentId(m["writer"], int(m["segment"])) for m in matches if m)
         places = self._places
         self._places = {segment: places[segment] for segment in found if segment in places}
@@ -212,7 +220,7 @@ class DiskSpool:
 
     def _longest(self) -> int:
         """Return how long a segment may be: short in a crowd, since none is removed while open."""
-        crowded = self.bytes > self._max_bytes // 4
+        crowded = self._size() > self._max_bytes // 4
         return min(self._segment_bytes, self._max_bytes // 256) if crowded else self._segment_bytes
 
     def _finish(self) -> None:
@@ -223,7 +231,7 @@ class DiskSpool:
             self._open = None
 
     def _require_room(self, size: int) -> None:
-        if self.bytes + size > self._max_bytes:
+        if self._size() + size > self._max_bytes:
             raise SpoolError(
                 f"the spool {self.path} has reached {self._max_bytes:,} bytes; ingest it (run a "
                 "cycle), or raise CaptureOptions(max_spool_bytes=...)",
@@ -246,6 +254,20 @@ class DiskSpool:
                 with contextlib.suppress(FileNotFoundError):
                     if entry.name.endswith(".seg"):
                         yield entry.name, entry.stat().st_size
+
+    def _size(self) -> int:
+        return sum(size for _, size in self._files())
+
+    def _seen(self) -> list[tuple[str, int]]:
+        """Return the files for a reader.
+
+        Raises:
+            SpoolError: No descriptor is left, say, or the folder became a file.
+        """
+        try:
+            return list(self._files())
+        except OSError as error:
+            raise SpoolError(f"the spool {self.path} cannot be read: {error}") from error
 
     @contextlib.contextmanager
     def _without_writer(self, segment: SegmentId) -> Iterator[bool]:

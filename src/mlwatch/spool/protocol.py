@@ -42,7 +42,11 @@ class Spool(Protocol):
         ...
 
     def segments(self) -> list[SegmentId]:
-        """Return all segments, those of other and of dead processes too, oldest first."""
+        """Return all segments, those of other and of dead processes too, oldest first.
+
+        Raises:
+            SpoolError: The spool cannot be read at all, as for `bytes`.
+        """
         ...
 
     def read(self, segment: SegmentId, after: int, *, to_end: bool = False) -> Iterator[Frame]:
