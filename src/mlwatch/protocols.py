@@ -139,8 +139,8 @@ class MetricStore(Protocol):
     def claim(self, key: str, now: datetime, ttl: timedelta) -> bool:
         """Take the lease `key` until `now + ttl`; False while another claim of it runs.
 
-        A lease only saves double work. Correctness rests on `Batch.expects`. One that ends later
-        than `now + 2 * ttl` was taken by a clock that ran ahead, and holds up nobody.
+        A lease only saves double work. Correctness rests on `Batch.expects`. One that ends more
+        than ten minutes after `now + ttl` was taken by a clock that ran ahead: it is free.
         """
         ...
 

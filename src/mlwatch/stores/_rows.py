@@ -19,6 +19,10 @@ REVISED = frozenset({Table.state, Table.progress})
 """The tables whose rows have a revision, of which a batch may expect something."""
 
 
+_SLOW = timedelta(minutes=10)
+"""So old may the `now` be of a worker that is in the middle of a long cycle."""
+
+
 def absolute_path(store: str, path: str | os.PathLike[str]) -> Path:
     """Return the absolute path that was given to a store.
 
@@ -152,4 +156,4 @@ def lease_times(now: datetime, ttl: timedelta) -> tuple[str, str, str]:
 
     One that ends later was taken by a clock that ran ahead.
     """
-    return time_text(now), time_text(now + ttl), time_text(now + 2 * ttl)
+    return time_text(now), time_text(now + ttl), time_text(now + ttl + _SLOW)
