@@ -12,7 +12,7 @@ ALARMS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check format format-check lint types layers docs-test test-oldest bench false-alarms peers wheel clean
+.PHONY: help demo test test-fast torture check format format-check lint types layers docs-test test-oldest bench false-alarms peers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ test: $(VENV)/.test ## run all tests, with branch coverage
 
 test-fast: $(VENV)/.test ## run the tests that are not marked slow
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+torture: $(VENV)/.test ## kill, fork, fill and starve processes that record, at full length
+	$(BIN)/python -m pytest --long tests/torture $(PYTEST_ARGS)
 
 check: format-check lint types layers test docs-test ## everything that has to pass before a change lands
 
