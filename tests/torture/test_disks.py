@@ -20,19 +20,19 @@ def test_a_full_disk_loses_nothing_that_memory_holds(small_disk):
             print(into.flush(5), into.stats.queue_bytes > 0)
             filler.unlink(missing_ok=True)
         print("No space left" in into.stats.last_error)
-        print(into.stats.recorded, into.stats.dropped.get("full", 0))
+        print(into.stats.recorded, into.stats.dropped.get("thinned", 0))
         print(sum(into.stats.dropped.values()))
         """,
         small_disk / "spool",
     )
     *flushed, failed, counts, dropped = printed.splitlines()
-    recorded, full = map(int, counts.split())
+    recorded, thinned = map(int, counts.split())
     account = Account(small_disk / "spool")
 
     assert flushed == ["False True", "True False"]
     assert failed == "True"
     assert recorded == 3000
-    assert 0 < full <= int(dropped) < 3000
+    assert 0 < thinned <= int(dropped) < 3000
     assert len(account.ids) == len(set(account.ids)) == recorded - int(dropped)
     assert account.torn == 0
     assert account.balanced

@@ -112,7 +112,7 @@ def test_after_close_an_id_comes_back_and_the_record_is_counted(tmp_path):
             watch.record_prediction({"a": 1}, 0.5)
         watch.close()
         ids = {watch.record_prediction({"a": 1}, 0.5) for _ in range(5)}
-        print(len(ids), watch.flush(), watch.status().dropped["closed"])
+        print(len(ids), watch.flush(), watch.status().dropped["shutdown"])
         """,
         tmp_path,
     )
