@@ -18,6 +18,7 @@ from mlwatch import (
     Severity,
     Table,
 )
+from mlwatch.catalogue import CATALOGUE
 from mlwatch.records import Batch, Delivery, Pane, Pending, Prediction
 from mlwatch.retention import prune
 from mlwatch.stores import MemoryStore, SQLiteStore
@@ -58,6 +59,7 @@ def test_a_store_stays_below_its_bound(kind, tmp_path):
         shortened.append("kept are predictions from" in size.why)
         assert report.faults == ()
         assert size.value <= most
+        assert size.name in CATALOGUE
         assert rows[-1].time == clock()
         clock.advance(HOUR)
     assert shortened[0] is False

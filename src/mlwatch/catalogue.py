@@ -194,6 +194,13 @@ _SPECS = (
         "The same as a share of the time between cycles.",
     ),
     MetricSpec(
+        "monitor_store_bytes",
+        "bytes",
+        "gauge",
+        "",
+        "Size of the store's rows, where `Retention(max_bytes=...)` bounds it.",
+    ),
+    MetricSpec(
         "monitor_error",
         "errors",
         "gauge",
