@@ -204,3 +204,27 @@ def test_old_requests_are_rolled_up():
     assert {pane.span for pane in view.panes_} == {timedelta(days=1)}
     assert by_endpoint(view, "request_count")["/a"].value == 90
     assert by_endpoint(view, "request_latency_ms")["/a"].n == 90
+
+
+def test_requests_yield_before_predictions_do():
+    """When memory is half full requests are dropped and counted, and predictions still come in."""
+    service = monitor(max_bytes=40_000, flush_interval=timedelta(hours=1))
+    for _ in range(900):
+        service.record_request("/predict", 200, 1.0)
+    for _ in range(3):
+        service.record_prediction({"x": 0.1, "c": "a"}, 0.7)
+    assert service.flush()
+    status = service.status()
+
+    assert status.recorded == 903 == status.stored + sum(status.dropped.values())
+    assert 0 < status.dropped["thinned"] < 900
+    assert len(list(service._store.read(Table.predictions))) == 3
+
+
+def test_switched_off_requests_touch_nothing(monkeypatch):
+    """With `MLWATCH_DISABLED=1` a request is taken and forgotten."""
+    monkeypatch.setenv("MLWATCH_DISABLED", "1")
+    service = monitor()
+    service.record_request("/predict", 200, 1.0)
+
+    assert service.status().recorded == 0

@@ -117,8 +117,10 @@ class Buffer:
             self.drop(self._full)
 
     def add_request(self, record: bytes) -> None:
-        """Take how a request ended, while there is room."""
-        if not self._put(record, 1, self._max_bytes):
+        """Take how a request ended, while there is room; it yields first, being worth the least."""
+        if self.is_crowded:
+            self.drop("thinned")
+        elif not self._put(record, 1, self._max_bytes):
             self.drop(self._full)
 
     def add_rows(self, record: bytes, rows: int) -> None:
