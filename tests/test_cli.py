@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
-from mlwatch import Monitor, Table
+from mlwatch import Monitor, StoreError, Table
 from mlwatch.cli import main
 from mlwatch.import_string import find_monitor
 from mlwatch.stores import MemoryStore, SQLiteStore
@@ -70,10 +71,10 @@ def record(folder, count):
 
 
 def stored(folder, table=Table.predictions):
-    """Return the rows that are in the store."""
-    if not (folder / "mlwatch.db").exists():
-        return []
-    return list(SQLiteStore(folder / "mlwatch.db", read_only=True).read(table))
+    """Return the rows that are in the store, none while it is being made."""
+    with suppress(StoreError):
+        return list(SQLiteStore(folder / "mlwatch.db", read_only=True).read(table))
+    return []
 
 
 def wait_until(condition, process):

@@ -75,7 +75,11 @@ def _stay(monitor: Monitor) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: ended.append(number))
     monitor.start()
-    _LOG.info("watching %s: what is recorded in %s", monitor.model, monitor.spool_path)
+    status = monitor.status()
+    if status.running:
+        _LOG.info("watching %s: what is recorded in %s", monitor.model, monitor.spool_path)
+    else:
+        _LOG.warning("watching nothing: %s", status.last_error)
     while not ended:
         time.sleep(_POLL)
     for number in (signal.SIGTERM, signal.SIGINT):
