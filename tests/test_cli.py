@@ -128,6 +128,18 @@ def test_two_sidecars_count_once(service):
     assert len(stored(service)) == counted == 300
 
 
+@pytest.mark.slow
+def test_a_sidecar_that_is_switched_off_says_so(service, monkeypatch):
+    """Where mlwatch is switched off the sidecar stays up, does nothing and says why."""
+    monkeypatch.setenv("MLWATCH_DISABLED", "1")
+    process = sidecar("watch", "churn_service.monitoring:monitor")
+    assert "watching nothing: mlwatch is switched off" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 0
+
+
 def test_once_runs_one_cycle_and_prints_it(service, capsys):
     """`--once` ingests, runs one cycle, prints its report and ends with 0."""
     record(service, 20)
