@@ -10,7 +10,9 @@ import _thread
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def start(call: Callable[[], object]) -> bool:
@@ -23,6 +25,30 @@ def start(call: Callable[[], object]) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def within(timeout: float | None, call: Callable[[], T], otherwise: T) -> T:
+    """Return what `call` returns, or `otherwise` when that takes longer than `timeout` seconds.
+
+    It goes on all the same, in a thread of its own. What it raises counts as taking longer. With
+    None, and where there can be no thread, there is no hurry.
+    """
+    if timeout is None:
+        return call()
+    results: list[T] = []
+    done = new_lock()
+    done.acquire()
+
+    def run() -> None:
+        try:
+            results.append(call())
+        finally:
+            done.release()
+
+    if not start(run):
+        return call()
+    done.acquire(timeout=max(timeout, 0))
+    return results[0] if results else otherwise
 
 
 def new_lock() -> _thread.LockType:

@@ -74,7 +74,7 @@ def _stay(monitor: Monitor) -> int:
     ended: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: ended.append(number))
-    monitor.start()
+    monitor.start(share=1)
     status = monitor.status()
     if status.running:
         _LOG.info("watching %s: what is recorded in %s", monitor.model, monitor.spool_path)

@@ -23,7 +23,7 @@ from tests.service import (
 )
 
 from mlwatch import ConflictError, SpoolError, Table
-from mlwatch.spool import DiskSpool
+from mlwatch.spool import DiskSpool, MemorySpool
 from mlwatch.spool.frame import VERSION, opening
 from mlwatch.stores import MemoryStore, SQLiteStore
 
@@ -332,3 +332,22 @@ def test_what_was_dropped_before_the_spool_is_in_the_account(tmp_path):
     assert (row.recorded, row.stored, row.model) == (8, 0, MODEL)
     assert row.dropped == {"full": 8}
     assert row.noted == {"naive_timestamp": 2}
+
+
+def test_ingest_goes_in_slices_and_rests_between_them(tmp_path):
+    """No batch holds more than a thousand rows or a frame of more, and in between others run."""
+    spool, store = MemorySpool(), MemoryStore()
+    for place in range(60):
+        append(spool, *(prediction(f"{place}-{row}") for row in range(300)))
+    sizes = []
+
+    class Watched:
+        read, claim, prune, close = store.read, store.claim, store.prune, store.close
+
+        def write(self, batch):
+            sizes.append(len(batch.rows[Table.predictions]))
+            store.write(batch)
+
+    ingester(tmp_path, Watched(), spool=spool).run(rest=0.5)
+    assert sum(sizes) == 18_000
+    assert max(sizes) == 1200  # four frames

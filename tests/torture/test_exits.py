@@ -100,7 +100,7 @@ def test_whatever_is_called_at_the_very_end_raises_nothing(tmp_path):
 
     # What comes after close() is not taken; the process has gone before it could be counted.
     assert settled.stored == 2
-    assert set(settled.dropped) <= {"closed"}
+    assert set(settled.dropped) <= {"shutdown"}
 
 
 def test_after_close_an_id_comes_back_and_the_record_is_counted(tmp_path):

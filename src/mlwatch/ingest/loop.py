@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from mlwatch import _threads
 from mlwatch._guard import attempt, explain
 from mlwatch.errors import ConflictError, DataError, SpoolError
 from mlwatch.ingest.join import Joined, Known, Tally, join, request_keys
@@ -27,9 +29,10 @@ from mlwatch.records import (
 )
 from mlwatch.reference import FindReference
 from mlwatch.spans import HOUR, floor
-from mlwatch.spool import SegmentId, Spool
+from mlwatch.spool import Frame, SegmentId, Spool
 
 _FRAMES_A_BATCH = 32
+_ROWS_A_BATCH = 1000
 _OPEN = timedelta(minutes=2)  # so long after its end an hour takes labels: before it is judged
 _TRIES = 100
 
@@ -65,12 +68,16 @@ class Ingest:
     health: dict[str, Fault | None] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
 
-    def run(self) -> int:
+    def run(self, rest: float = 0.0) -> int:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
 
         What is damaged in the spool is counted as dropped and is a fault of the part "spool";
         an event that the store refuses, or that cannot be joined, is counted as "poisonous" and
         is a fault of the part "ingest". Whatever lies behind is ingested.
+
+        Args:
+            rest: Sleep so many times as long as each batch of about a thousand rows took, so that
+                nobody else in the process feels it.
 
         Raises:
             StoreError: The store cannot be written; what was committed before stays.
@@ -85,7 +92,7 @@ class Ingest:
                 continue
             try:
                 finished = self.spool.finished(segment)
-                stored += self._segment(segment, to_end=finished)
+                stored += self._segment(segment, rest, to_end=finished)
                 if finished:
                     self.spool.remove(segment)
             except SpoolError as error:
@@ -114,11 +121,14 @@ class Ingest:
         """Note how a part fared; a fault stays until it was taken."""
         self.health[part] = fault or self.health.get(part)
 
-    def _segment(self, segment: SegmentId, *, to_end: bool) -> int:
+    def _segment(self, segment: SegmentId, rest: float, *, to_end: bool) -> int:
         stored = 0
         frames = self.spool.read(segment, self._progress(segment).revision, to_end=to_end)
-        while batch := list(itertools.islice(frames, _FRAMES_A_BATCH)):
+        while batch := _some(frames):
+            begun = time.monotonic()
             stored += self._commit(segment, whole(batch))
+            if rest:
+                _threads.sleep(rest * (time.monotonic() - begun))
         return stored
 
     def _progress(self, segment: SegmentId) -> Progress:
@@ -231,6 +241,18 @@ class Ingest:
             {row.key: row for row in early if not row.joined},
             self.endpoints,
         )
+
+
+def _some(frames: Iterator[Frame]) -> list[Frame]:
+    """Take frames that are ingested together."""
+    taken: list[Frame] = []
+    rows = 0
+    for frame in itertools.islice(frames, _FRAMES_A_BATCH):
+        taken.append(frame)
+        rows += len(frame.records)
+        if rows >= _ROWS_A_BATCH:
+            break
+    return taken
 
 
 def _damage(segment: SegmentId, lost: int) -> Fault:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.alerting import Rule
 from mlwatch.errors import ConfigurationError, SpoolError
 from mlwatch.history import read_windows
 from mlwatch.monitor.recording import Recording
+from mlwatch.monitor.usual import Usual
 from mlwatch.profile import Profile
 from mlwatch.profile_store import store_profile
 from mlwatch.protocols import (
@@ -30,7 +31,6 @@ from mlwatch.protocols import (
     Notify,
 )
 from mlwatch.records import (
-    AlarmBudget,
     AlertPolicy,
     CaptureOptions,
     CycleReport,
@@ -43,11 +43,8 @@ from mlwatch.spans import MINUTE, floor, utc_now
 from mlwatch.status import Pace, Status, measure
 from mlwatch.window import Window, check_span
 
-if TYPE_CHECKING:
-    from mlwatch.sequential.backtest import Backtest
 
-
-class Monitor(Recording):
+class Monitor(Recording, Usual):
     """Watch a model from inside the service that runs it.
 
     Nothing is started, opened or written by the constructor. `record_*` never raises, never waits
@@ -140,6 +137,7 @@ class Monitor(Recording):
         self._last_error = ""
         self._closed = self._all_stored = False
         self._owes_cycle = False
+        self._rest = 0.0
         self._background = Background(self._ingest_turn, self._cycle_turn, every, clock)
         if self._parts.in_memory:
             self._parts.recorder.finish_with(self._ingest)
@@ -226,76 +224,21 @@ class Monitor(Recording):
             model=self.model, model_version=self.model_version, since=now - self._span, time=now
         )
 
-    def backtest(
-        self, budget: AlarmBudget | None = None, *, model_version: str | None = None
-    ) -> Backtest:
-        """Return what the drift detectors would have told on past days; `print` shows one line.
-
-        Each of the last 28 days of traffic is judged against the others; of the days of the
-        reference, while there are fewer than 14.
-
-        Args:
-            budget: Another budget than the monitor's own, to be tried.
-            model_version: Another version than the monitor's own.
-
-        Raises:
-            ConfigurationError: The monitor does not judge drift.
-            StoreError: The store cannot be read.
-        """
-        from mlwatch import baselines
-
-        return baselines.backtest(self._parts.cycle, self._present(model_version), budget)
-
-    def rebaseline(self, *, model_version: str | None = None) -> None:
-        """Begin anew with what is usual: from the reference's days, or else from those kept.
-
-        The drift detectors count what they have seen as part of what is normal, so that after a
-        slow drift, or a long one that was put right, they compare with more than the reference.
-        Call this once the cause is gone; open episodes end. Without days in the reference it is
-        learnt again from the traffic's own, those of the drift too: name these by `mark_bad`. When
-        the new state is to be the normal one, fit a new reference.
-
-        Raises:
-            ConfigurationError: The monitor does not judge drift.
-            StoreError: The store cannot be read or written.
-        """
-        from mlwatch import baselines
-
-        baselines.begin_anew(self._parts.cycle, self._present(model_version))
-
-    def mark_bad(
-        self, since: datetime, until: datetime, *, model_version: str | None = None
-    ) -> None:
-        """Say that the days of `[since, until)` are no example of what is usual.
-
-        They take no part when it is learnt, from now on, what is usual; what was learnt is
-        forgotten, as by `rebaseline`.
-
-        Raises:
-            ConfigurationError: The span is empty, longer than a year or has no timezone, or
-                nothing judges drift.
-            StoreError: The store cannot be read or written.
-        """
-        from mlwatch import baselines
-
-        check_span("mark_bad", since, until)
-        days = baselines.days_between(since, until)
-        baselines.begin_anew(self._parts.cycle, self._present(model_version), days)
-
-    def _present(self, model_version: str | None) -> Window:
-        """Return a window without traffic that says which model, version and reference is meant."""
-        version = self.model_version if model_version is None else model_version
-        now = floor(self._clock(), MINUTE) + MINUTE
-        return Window(self.model, version, now - MINUTE, now, reference=self._references(version))
-
-    def start(self) -> None:
+    def start(self, *, share: float = 0.5) -> None:
         """Ingest and run cycles in a background thread of this process.
 
+        Args:
+            share: The share of the time that ingest takes at most while much waits; in between it
+                rests, for the sake of what else the process does. 1 where it does nothing else.
+
         Raises:
-            ConfigurationError: The monitor is closed.
+            ConfigurationError: The monitor is closed, or `share` is no share above 0.
         """
         if self._closed:
             raise ConfigurationError("start() after close(): make a new Monitor")
+        if not 0 < share <= 1:
+            raise ConfigurationError(f"start(share={share!r}): must be a share above 0, up to 1")
+        self._rest = 1 / share - 1
         if not self._parts.disabled:
             self._background.start()
 
@@ -305,9 +248,10 @@ class Monitor(Recording):
         That is: in the spool, or with `ingest` (and always with a memory spool) in the store.
         False when `timeout` seconds were not enough, or the store could not be written.
         """
-        done = self._parts.recorder.flush(timeout)
+        left = _countdown(timeout)
+        done = self._parts.recorder.flush(left())
         if ingest or self._parts.in_memory:
-            return self._ingest() and done
+            return _threads.within(left(), self._ingest, otherwise=False) and done
         return done
 
     def _ingest(self) -> bool:
@@ -323,17 +267,26 @@ class Monitor(Recording):
         return fault is None
 
     def close(self, timeout: float | None = None) -> bool:
-        """Stop, flush and let go of everything; idempotent. True when all was stored."""
+        """Stop, flush and let go of everything; idempotent. True when all was stored.
+
+        After `timeout` seconds it returns False; what could not be stored waits in the spool.
+        """
         if self._closed:
             return self._all_stored
         self._closed = True
-        stopped = self._background.stop(timeout)
-        done = self._parts.recorder.close(timeout)
+        left = _countdown(timeout)
+        stopped = self._background.stop(left())
+        done = self._parts.recorder.close(left())
         self._parts.spool.close()  # before, so that ingest may remove the last segment
-        done = self._ingest() and done
-        _, fault = attempt("store", self._store.close)
-        self._all_stored = stopped and done and (fault is None or self._noted(fault))
+        settled = _threads.within(left(), self._settle, otherwise=False)
+        self._all_stored = stopped and done and settled
         return self._all_stored
+
+    def _settle(self) -> bool:
+        """Ingest and let go of the store; True when both went well."""
+        done = self._ingest()
+        _, fault = attempt("store", self._store.close)
+        return done and (fault is None or self._noted(fault))
 
     async def aflush(
         self,
@@ -385,7 +338,7 @@ class Monitor(Recording):
         self._parts.recorder.flush(1.0)
         now = self._clock()
         if self._store.claim(join_key("ingest", self.model), now, timedelta(seconds=1)):
-            self._parts.ingest.run()
+            self._parts.ingest.run(self._rest)
 
     def _cycle_turn(self) -> None:
         """Run a cycle, unless another worker does this time."""
@@ -397,3 +350,11 @@ class Monitor(Recording):
             self._owes_cycle = True  # until it is done: nobody else will take this one
             self.run_cycle()
             self._owes_cycle = False
+
+
+def _countdown(timeout: float | None) -> Callable[[], float | None]:
+    """Return what tells how many of so many seconds are left."""
+    if timeout is None:
+        return lambda: None
+    deadline = time.monotonic() + timeout
+    return lambda: max(deadline - time.monotonic(), 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import msgspec
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from mlwatch._guard import ANYTHING, salvage, was_interrupted
 from mlwatch.errors import DataError
-from mlwatch.recorder.encoding import encode
+from mlwatch.recorder.arguments import as_text
+from mlwatch.recorder.encoding import encode, text_keys
+from mlwatch.redaction import Redactor
 from mlwatch.spool.batch import Numbers, Repeated
 
 _ROWS = 256
@@ -145,6 +147,27 @@ def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Colu
     lengths = [len(it) for it in (*features.values(), served, other, ids) if it is not None]
     rows = min(lengths)
     return Columns(rows, features, served, other, ids, max(lengths) - rows)
+
+
+def ids_of(columns: Columns, new_id: Callable[[], str]) -> Sequence[str]:
+    """Return the ids of the rows: the caller's own, and new ones where there are none."""
+    if columns.request_ids is None:
+        return RequestIds(new_id(), columns.rows)
+    given = columns.request_ids.values[: columns.rows]
+    return [new_id() if it is None else as_text(it) for it in given]
+
+
+def redacted(columns: Columns, redactor: Redactor) -> tuple[Columns, list[str], int]:
+    """Return columns without what nobody may see.
+
+    Returns:
+        The columns, the names of the types of feature names that are no text, and how many values
+        are left out because a redactor failed.
+    """
+    raw, replaced = text_keys({name: it.values for name, it in columns.features.items()})
+    kept, failed = redactor.columns(raw)
+    features = {name: Column(values) for name, values in kept.items()}
+    return replace(columns, features=features), replaced, failed.total()
 
 
 def encoded(

@@ -6,7 +6,6 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from os import getpid
@@ -23,7 +22,7 @@ from mlwatch.recorder.arguments import (
     as_text,
     as_time,
 )
-from mlwatch.recorder.batch import Column, Columns, RequestIds, encoded
+from mlwatch.recorder.batch import Columns, encoded, ids_of, redacted
 from mlwatch.recorder.buffer import Buffer
 from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
 from mlwatch.recorder.statistics import CaptureStatistics
@@ -159,7 +158,7 @@ class Recorder:
         try:
             if not buffer.claim[0]:
                 buffer = self._enter_process()
-            ids = self._ids(buffer, columns)
+            ids = ids_of(columns, partial(self._new_id, buffer))
             now = self._clock()
             if timestamp is not None:
                 now = self._changed(buffer, as_time(timestamp, now))
@@ -370,15 +369,15 @@ class Recorder:
         buffer.drop("unencodable", count)
 
     def _redacted_columns(self, buffer: Buffer, columns: Columns) -> Columns:
+        """Return columns without what nobody may see."""
         if self._redactor is None:
             return columns
-        raw, replaced = text_keys({name: it.values for name, it in columns.features.items()})
+        kept, replaced, failed = redacted(columns, self._redactor)
         self._replaced(buffer, replaced)
-        kept, failed = self._redactor.columns(raw)
-        for rows in failed.values():
+        if failed:
             self._check_strict("redaction_failed")
-            buffer.note("redaction_failed", rows)
-        return replace(columns, features={name: Column(it) for name, it in kept.items()})
+            buffer.note("redaction_failed", failed)
+        return kept
 
     def _one_by_one(
         self, columns: Columns, ids: Sequence[str], about: tuple[Any, ...], rows: range
@@ -388,12 +387,6 @@ class Recorder:
             features, served, other = columns.row(row)
             nothing = (None, None, None)
             self.prediction(features, served, other, ids[row], model, version, *nothing, now)
-
-    def _ids(self, buffer: Buffer, columns: Columns) -> Sequence[str]:
-        if columns.request_ids is None:
-            return RequestIds(self._new_id(buffer), columns.rows)
-        given = columns.request_ids.values[: columns.rows]
-        return [self._new_id(buffer) if it is None else as_text(it) for it in given]
 
     @staticmethod
     def _new_id(buffer: Buffer) -> str:
