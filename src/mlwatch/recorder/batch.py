@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,10 @@ from mlwatch.redaction import Redactor
 from mlwatch.spool.batch import Numbers, Repeated
 
 _ROWS = 256
-_MOST_ROWS = 1024
-_FEW = 64
+_MOST_ROWS = 4096
+_MOST_OBJECTS = 1024
+_MOST_OBJECT_BYTES = 4096
+_EVEN_BYTES = 100 * 2**10
 _NUMBERS = "biuf"
 _WIDEST = 8
 _TIMES = "mM"  # of which tolist() makes nanoseconds
@@ -75,6 +78,11 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def most_bytes(self) -> float:
+        """The bytes that a value takes at most, as far as that is known without a look at each."""
+        return math.inf if self._packed is None else self._packed.most_bytes
+
     def packed(self, start: int, stop: int) -> Any:
         """Return a stretch as it is encoded."""
         if self._packed is not None:
@@ -102,6 +110,13 @@ class Columns:
     probabilities: Column | None
     request_ids: Column | None
     lost: int
+
+    @property
+    def most_row_bytes(self) -> float:
+        """The bytes that a row takes at most, as far as that is known without a look at each."""
+        others = (self.predictions, self.probabilities, self.request_ids)
+        every = (*self.features.values(), *(it for it in others if it is not None))
+        return sum(column.most_bytes for column in every)
 
     def packed(self, ids: Sequence[str], start: int, stop: int) -> tuple[Any, ...]:
         """Return the last fields of the event that stands for a stretch of rows.
@@ -181,8 +196,10 @@ def encoded(
         columns: The batch.
         ids: The ids of its rows.
         about: Model, version and time.
-        most: A record takes no more bytes, so that no row of it does.
+        most: No row takes more bytes: no record does, where it is not known of each row.
     """
+    if columns.most_row_bytes <= most:
+        most = max(most, _EVEN_BYTES)
     start, step = 0, _ROWS
     while start < columns.rows:
         stop = min(start + step, columns.rows)
@@ -236,15 +253,18 @@ def _repeated(objects: NDArray[Any]) -> Repeated | None:
     if pandas is None or len(objects) < _ROWS:
         return None
     addresses = np.ndarray(len(objects), np.intp, np.ascontiguousarray(objects).data)
-    if len(set(addresses[:_ROWS].tolist())) > _FEW:
+    if len(set(addresses[:_ROWS].tolist())) > _ROWS * 3 // 4:
         return None
     places, found = pandas.factorize(addresses)
-    if len(found) > _FEW:
+    if len(found) > _MOST_OBJECTS:
         return None
-    places = places.astype(np.uint8)
-    each = [objects[(places == place).argmax()] for place in range(len(found))]
-    record = salvage(encode, each, None)
-    return None if record is None else Repeated(msgspec.Raw(record), Numbers.of(places))
+    first = np.empty(len(found), np.intp)
+    first[places[::-1]] = np.arange(len(objects) - 1, -1, -1)
+    record = salvage(encode, objects[first].tolist(), None)
+    if record is None or len(record) > _MOST_OBJECT_BYTES:
+        return None
+    kind = np.uint8 if len(found) <= np.iinfo(np.uint8).max else np.uint16
+    return Repeated(msgspec.Raw(record), Numbers.of(places.astype(kind)))
 
 
 def _is_numeric(values: NDArray[Any] | list[Any]) -> bool:

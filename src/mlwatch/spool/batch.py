@@ -29,6 +29,11 @@ class Numbers:
     width: int
     data: memoryview
 
+    @property
+    def most_bytes(self) -> int:
+        """The bytes that a value takes."""
+        return self.width
+
     @classmethod
     def of(cls, column: NDArray[Any]) -> Numbers:
         """Return the numbers of an array of one dimension."""
@@ -51,6 +56,11 @@ class Repeated:
 
     objects: msgspec.Raw
     places: Numbers
+
+    @property
+    def most_bytes(self) -> int:
+        """The bytes that a value takes at most."""
+        return len(memoryview(self.objects))
 
     def part(self, start: int, stop: int) -> dict[str, Any]:
         """Return a stretch of the column as it is encoded."""
