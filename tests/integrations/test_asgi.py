@@ -8,7 +8,6 @@ import threading
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from fastapi.testclient import TestClient
 from tests.service import total
 
 from mlwatch import ConfigurationError, Monitor
@@ -29,22 +28,28 @@ def requests(monitor):
     return total(monitor._store, "requests")
 
 
-def serve(app, *scopes, messages=()):
-    """Serve scopes one after the other; return what was sent."""
+def serve(app, scope, *messages):
+    """Serve one scope, with what the server says, or does before; return what was sent."""
     sent, waiting = [], list(messages)
 
     async def receive():
-        return waiting.pop(0)
+        if not waiting:
+            await asyncio.sleep(3600)
+        message = waiting.pop(0)
+        return message() if callable(message) else message
 
     async def send(message):
         sent.append(message)
 
-    async def run():
-        for scope in scopes:
-            await app(scope, receive, send)
-
-    asyncio.run(run())
+    asyncio.run(app(scope, receive, send))
     return sent
+
+
+def get(app, path):
+    """Return the status of the answer to a GET request."""
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    begun, *_ = serve(app, scope, {"type": "http.request", "body": b"", "more_body": False})
+    return begun["status"]
 
 
 class Broken(Exception):
@@ -73,9 +78,9 @@ def service(monitor, **options):
 
 def test_requests_are_counted_by_route(monitor):
     """Endpoints are the templates of routes, and what matches none is "other"."""
-    client = TestClient(service(monitor))
+    app = service(monitor)
     for path in ("/users/1", "/users/2", "/users/x", "/stream", "/nowhere/17"):
-        client.get(path)
+        get(app, path)
 
     assert requests(monitor) == {
         "/users/{user_id} 2xx": 2,
@@ -88,7 +93,7 @@ def test_requests_are_counted_by_route(monitor):
 def test_what_the_application_raises_passes_through(monitor):
     """An exception reaches the server as it was raised, and the request has failed."""
     with pytest.raises(Broken):
-        TestClient(service(monitor)).get("/broken")
+        get(service(monitor), "/broken")
 
     assert requests(monitor) == {"/broken 5xx": 1}
 
@@ -109,11 +114,18 @@ def test_half_an_answer_is_none(monitor, more_body, ended):
 
 
 def test_the_monitor_lives_as_long_as_the_application(monitor):
-    """It runs from startup on and is closed, with all stored, once shutdown is complete."""
-    with TestClient(service(monitor)) as client:
-        assert monitor.status().running
-        client.get("/users/1")
+    """It runs from startup on and is closed once shutdown is complete."""
+    ran = []
 
+    def shutdown():
+        ran.append(monitor.status().running)
+        monitor.record_request("/users/{user_id}", 200)
+        return {"type": "lifespan.shutdown"}
+
+    *_, last = serve(service(monitor), {"type": "lifespan"}, {"type": "lifespan.startup"}, shutdown)
+
+    assert last == {"type": "lifespan.shutdown.complete"}
+    assert ran == [True]
     assert not monitor.status().running
     with pytest.raises(ConfigurationError, match="after close"):
         monitor.start()
@@ -122,9 +134,9 @@ def test_the_monitor_lives_as_long_as_the_application(monitor):
 @pytest.mark.parametrize("start", [True, False])
 def test_without_lifespan_the_first_request_starts_the_monitor(monitor, start):
     """Where the server sends no lifespan it runs from the first request on, unless not wanted."""
-    client = TestClient(service(monitor, start=start))
+    app = service(monitor, start=start)
     assert not monitor.status().running
-    client.get("/users/1")
+    get(app, "/users/1")
 
     assert monitor.status().running is start
 
@@ -137,7 +149,7 @@ def test_an_application_that_does_not_come_up_starts_nothing(monitor):
         await send({"type": "lifespan.startup.failed"})
 
     startup = {"type": "lifespan.startup"}
-    sent = serve(MonitorMiddleware(app, monitor), {"type": "lifespan"}, messages=[startup])
+    sent = serve(MonitorMiddleware(app, monitor), {"type": "lifespan"}, startup)
 
     assert sent == [{"type": "lifespan.startup.failed"}]
     assert not monitor.status().running
@@ -167,8 +179,7 @@ def test_shutdown_does_not_block_the_loop():
 def test_a_closed_monitor_does_not_keep_the_application_down(monitor, caplog):
     """An application that is started again serves; that nothing is watched is in the log."""
     monitor.close()
-    with TestClient(service(monitor)) as client:
-        assert client.get("/users/1").status_code == 200
+    assert get(service(monitor), "/users/1") == 200
 
     assert "the monitor does not run in this process" in caplog.text
 
@@ -193,6 +204,6 @@ def test_what_is_no_request_is_let_through(monitor):
 )
 def test_the_endpoint_may_be_named_otherwise(monitor, endpoint, name):
     """A function names the endpoint; what it raises costs the name alone."""
-    TestClient(service(monitor, endpoint=endpoint)).get("/users/1")
+    get(service(monitor, endpoint=endpoint), "/users/1")
 
     assert requests(monitor) == {f"{name} 2xx": 1}
