@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -92,7 +91,10 @@ def watched(
     Raises:
         ConfigurationError: There is no such parameter.
     """
-    read = features if callable(features) else _reader(predict, features)
+    import inspect  # not needed to import mlwatch
+
+    names = list(inspect.signature(predict).parameters)
+    read = features if callable(features) else _reader(predict.__qualname__, names, features)
 
     def enter(args: Any, named: Any) -> Observation:
         return observe(salvage(lambda given: read(*given[0], **given[1]), (args, named), None))
@@ -117,14 +119,13 @@ def watched(
     return call_async if inspect.iscoroutinefunction(predict) else call  # type: ignore[return-value]
 
 
-def _reader(predict: Callable[..., Any], name: str | None) -> Callable[..., Any]:
+def _reader(function: str, names: Sequence[str], name: str | None) -> Callable[..., Any]:
     """Return what reads one argument of a call."""
-    names = list(inspect.signature(predict).parameters)
     own = [it for it in names if it not in {"self", "cls"}]
     wanted = name or next(iter(own), None)
     if wanted not in names:
         raise ConfigurationError(
-            f"watch(features={name!r}): {predict.__qualname__} has the parameters "
+            f"watch(features={name!r}): {function} has the parameters "
             f"{', '.join(names) or 'none'}; name one of them, or give a function of all arguments"
         )
     place = names.index(wanted)

@@ -14,7 +14,8 @@ from mlwatch.status import Status, cycle_key
 
 NO_LOSS = frozenset(
     {
-        "bad_batch", "closed", "duplicate", "empty_outcome", "empty_request_id", "unequal_columns",
+        "bad_batch", "duplicate", "empty_outcome", "empty_request_id", "shutdown",
+        "unequal_columns",
     }
 )  # fmt: skip
 """Reasons that are the caller's doing: what came twice, said nothing, or came after the end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -295,10 +294,14 @@ class Monitor(Recording, Usual):
         ingest: bool = False,
     ) -> bool:
         """Do as `flush`, while the event loop goes on."""
+        import asyncio
+
         return await asyncio.to_thread(self.flush, timeout, ingest=ingest)
 
     async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  as close
         """Do as `close`, while the event loop goes on."""
+        import asyncio  # which costs a quarter of importing mlwatch
+
         return await asyncio.to_thread(self.close, timeout)
 
     @property
