@@ -122,7 +122,7 @@ def watched(
 def _reader(function: str, names: Sequence[str], name: str | None) -> Callable[..., Any]:
     """Return what reads one argument of a call."""
     own = [it for it in names if it not in {"self", "cls"}]
-    wanted = name or next(iter(own), None)
+    wanted = name or next(iter(own), "")
     if wanted not in names:
         raise ConfigurationError(
             f"watch(features={name!r}): {function} has the parameters "
