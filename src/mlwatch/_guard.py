@@ -43,12 +43,13 @@ def salvage(call: Callable[[Any], T], value: Any, otherwise: T) -> T:
     """Return `call(value)`, or `otherwise` whatever the host's object `value` raises.
 
     That includes `SystemExit` and `KeyboardInterrupt`: raised by a `__repr__`, they are the
-    object's fault and nobody's wish to stop. Only used where an object's own code runs, so that
-    a real signal hardly ever falls inside.
+    object's fault and nobody's wish to stop. A signal that strikes meanwhile gets through.
     """
     try:
         return call(value)
-    except BaseException:
+    except BaseException as problem:
+        if was_interrupted(problem, call, value):
+            raise
         return otherwise
 
 
@@ -57,7 +58,13 @@ def was_interrupted(problem: BaseException, call: Callable[[Any], object], value
 
     An object raises again when it is asked again; a signal does not come twice.
     """
-    return not isinstance(problem, Exception) and salvage(call, value, None) is not None
+    if isinstance(problem, Exception):
+        return False
+    try:
+        call(value)
+    except BaseException:
+        return False
+    return True
 
 
 _NAME_OF_TYPE: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__

@@ -215,14 +215,22 @@ class Buffer:
         if fits:
             self._queued += size
             self._recorded += count
-            self._queue.append(record)
-        if (
-            self._queued >= self._batch_bytes
-            or len(self._queue) >= _BATCH_RECORDS
-            or self._closing
-            or time.monotonic() > self._overdue
-        ):
-            self._ring()
+            try:
+                self._queue.append(record)
+            except MemoryError:
+                self._queued -= size
+                self._recorded -= count
+                raise
+        try:
+            if (
+                self._queued >= self._batch_bytes
+                or len(self._queue) >= _BATCH_RECORDS
+                or self._closing
+                or time.monotonic() > self._overdue
+            ):
+                self._ring()
+        except MemoryError:
+            return fits  # it is in the queue, and the thread looks there by itself
         return fits
 
     def _ring(self) -> None:
