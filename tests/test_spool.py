@@ -151,6 +151,20 @@ def test_an_old_segment_is_finished_by_the_next_append(tmp_path):
     assert [frame.segment for frame in frames(spool)] == [1, 1, 2]
 
 
+def test_an_old_segment_is_finished_where_nothing_more_comes(tmp_path):
+    """A writer that falls silent leaves no segment open that ingest could remove."""
+    seconds = iter([0.0, 3599.0, 3601.0])
+    spool = DiskSpool(tmp_path, monotonic=lambda: next(seconds))
+    append(spool, 1)
+    (segment,) = spool.segments()
+    spool.rotate()
+    assert not spool.finished(segment)
+    spool.rotate()
+    assert spool.finished(segment)
+    spool.remove(segment)
+    assert spool.segments() == []
+
+
 def test_construction_makes_nothing(tmp_path):
     """No folder and no file before the first append."""
     spool = DiskSpool(tmp_path / "a" / "b")

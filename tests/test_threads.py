@@ -1,6 +1,5 @@
-"""Threads of the operating system: a host that replaces, starves or refuses them loses nothing."""
+"""Threads of the operating system, where gevent has put its own in their place."""
 
-import pytest
 from tests.processes import Account, run
 
 GEVENT = """
@@ -73,73 +72,3 @@ def test_a_patch_that_comes_late_freezes_nothing(tmp_path):
     )
 
     assert sorted(Account(tmp_path).ids) == ["early 1", "early 2", "late"]
-
-
-SILENT = {
-    "never runs": "threads.start = lambda call: True",
-    "cannot be started": "threads.start = lambda call: False",
-    "dies at once": "threads.start = lambda call: bool(_thread.start_new_thread(int, ())) or True",
-}
-
-
-@pytest.mark.parametrize("how", SILENT)
-def test_a_thread_that_is_not_there_is_replaced(tmp_path, how):
-    """A caller writes when the thread is overdue, and the end of the process writes the rest."""
-    printed = run(
-        f"""
-        import _thread
-        from mlwatch import _threads as threads
-        from mlwatch.recorder import buffer
-        buffer._SILENCE = 0.05
-        {SILENT[how]}
-
-        into = recorder(flush_interval=timedelta(milliseconds=20))
-        record(into, request_id="first")
-        end = time.monotonic() + 30
-        beats = 0
-        while not DiskSpool(folder).segments() and time.monotonic() < end:
-            time.sleep(0.01)
-            record(into)
-            beats += 1
-        print(bool(DiskSpool(folder).segments()), beats + 2)
-        record(into, request_id="last")
-        """,
-        tmp_path,
-    )
-    written, count = printed.split()
-    account = Account(tmp_path)
-
-    assert written == "True"
-    assert len(account.ids) == int(count)
-    assert {account.ids[0], account.ids[-1]} == {"first", "last"}
-    assert account.balanced
-
-
-def test_a_caller_never_writes_behind_a_write_that_hangs(tmp_path):
-    """While the thread is inside a disk that hangs, callers go on without touching it."""
-    printed = run(
-        """
-        from mlwatch.recorder import buffer
-        buffer._SILENCE = 0.05
-        inside = threading.Event()
-        names = []
-
-        class Hanging(MemorySpool):
-            def append(self, *frame):
-                names.append(threading.get_ident())
-                inside.set()
-                time.sleep(3600)
-
-        into = Recorder(Hanging(), CaptureOptions(flush_interval=timedelta(milliseconds=5)),
-                        lambda: datetime.now(UTC))
-        record(into)
-        assert inside.wait(30)
-        time.sleep(0.2)
-        for _ in range(5000):
-            record(into)
-        print(len(names), into.stats.recorded, not into.flush(0.1))
-        """,
-        tmp_path,
-    )
-
-    assert printed == "1 5001 True\n"

@@ -1,8 +1,8 @@
 """Faults injected for real into processes that record, each ending in an exact account.
 
-`make test` runs a short form of all, `make torture` the long one. Where a
-test needs a right of its own (to mount a disk, to trace, to have process ids of its own) it is
-skipped without. Which test shows what; those of real servers are in tests/integrations:
+`make test` runs a short form of all, `make torture` the long one. Where a test needs a right of its
+own (to mount a disk, to trace, to have process ids of its own) it is skipped without. Which test
+shows what:
 
 Rows of the torture list
     raising, odd and huge values
@@ -91,6 +91,12 @@ Rows of the torture list
         test_clocks.py::test_a_jump_of_the_clock_stops_no_ingest_and_no_cycle
     canary secret
         test_secrets.py::test_a_secret_is_in_no_log_alert_or_status
+    the same, redacted
+        tests/redaction/test_canary.py::test_a_secret_is_nowhere
+    gunicorn, uvicorn, uwsgi by SIGTERM
+        tests/integrations/test_servers.py::test_after_sigterm_every_answered_prediction_is_stored
+    gevent
+        tests/test_threads.py::test_under_gevent_the_drainer_is_a_real_thread
     1,000 monitors
         test_resources.py::test_monitors_that_come_and_go_leave_nothing
     5 million records, 8 threads
@@ -141,12 +147,18 @@ Promises of the contract
         test_disks.py::test_a_disk_that_fails_and_is_mended
     19 clocks may jump
         test_clocks.py::test_a_jump_of_the_clock_stops_no_flush
+    20 redaction comes first
+        tests/redaction/test_canary.py::test_a_secret_is_nowhere
     21 NaN, None and missing
         tests/test_recorder.py::test_missing_is_not_none_is_not_nan
     22 any number of monitors
         test_resources.py::test_monitors_that_come_and_go_leave_nothing
     23 flush and close say so
         tests/test_monitor.py::test_close_says_when_not_all_was_stored
+    23 and keep to their timeout
+        tests/test_monitor.py::test_a_store_that_hangs_holds_up_nobody_beyond_the_timeout
+    24 switched off
+        tests/test_monitor.py::test_switched_off_nothing_is_touched
 
 3 is benchmarks/capture.py.
 """

@@ -3,12 +3,20 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="torture at full length, for minutes")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tortures as slow: even their short form takes two minutes."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

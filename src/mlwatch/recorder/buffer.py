@@ -283,6 +283,7 @@ class Buffer:
                 return False
         if not self._queue and self._recorded != self._written.recorded:
             self._write()  # the account alone
+        self.spool.rotate()  # also where nothing more comes
         self._full = "full"
         self._retry_at = 0.0
         return True

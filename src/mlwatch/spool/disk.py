@@ -43,7 +43,7 @@ class DiskSpool:
         max_bytes: All segments together take no more; beyond, appending raises `SpoolError`.
         durability: "process", or "disk" to survive a loss of power: each append waits for the disk.
         segment_bytes: A segment that is larger is finished.
-        segment_age: A segment that is older is finished by the next append.
+        segment_age: A segment that is older is finished.
         clock: Gives the time of a frame.
         monotonic: Gives seconds for the age of a segment.
 
@@ -194,6 +194,13 @@ class DiskSpool:
                         path.unlink()
             except OSError as error:
                 raise SpoolError(f"{path} cannot be removed: {error}") from error
+
+    def rotate(self) -> None:
+        """Finish the open segment when it is large or old enough."""
+        if self._pid == os.getpid():
+            with self._lock:
+                if self._open is not None and self._is_done(self._open):
+                    self._finish()
 
     def close(self) -> None:
         """Finish the open segment; a later append starts another."""

@@ -130,6 +130,9 @@ class MemorySpool:
         self._frames = {}
         self._sizes = {}
 
+    def rotate(self) -> None:
+        """Leave the open segment: it takes no room that ingest could free."""
+
     def close(self) -> None:
         """Finish the open segment."""
         with self._lock:

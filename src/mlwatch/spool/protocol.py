@@ -86,6 +86,10 @@ class Spool(Protocol):
         """Let go, in a forked child, of what belongs to the parent; takes no lock."""
         ...
 
+    def rotate(self) -> None:
+        """Finish the open segment when it is time for that, so that it can be removed."""
+        ...
+
     def close(self) -> None:
         """Finish the open segment; a later append starts another."""
         ...
