@@ -216,6 +216,8 @@ def test_rows_that_find_no_room_are_counted():
     assert stats.dropped.keys() == {"store_error"}
     assert stats.noted == {"missed_predictions": stats.dropped["store_error"]}
     assert 50_000 < stats.queue_bytes <= 100_000
+    told.recorder.outcome(ids[30_000], 1, "m", None)
+    assert told.recorder.stats.dropped["outcome_of_dropped"] == 1
 
 
 @pytest.mark.parametrize("seed", range(5))

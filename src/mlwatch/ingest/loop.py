@@ -17,6 +17,7 @@ from mlwatch.errors import ConflictError, DataError, SpoolError
 from mlwatch.ingest.join import Joined, Known, Tally, join, request_keys
 from mlwatch.ingest.pieces import Piece, body_after, fresh, halved, whole, with_account
 from mlwatch.protocols import MetricStore
+from mlwatch.recorder import MISSED
 from mlwatch.records import (
     Account,
     Batch,
@@ -199,7 +200,7 @@ class Ingest:
             return Joined(dropped=Counter(poisonous=len(events))), None
         known = self._known(events)
         arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
-        missed = sum(piece.account.noted.get("missed_predictions", 0) for piece in pieces)
+        missed = sum(piece.account.noted.get(MISSED, 0) for piece in pieces)
         call = partial(join, arrivals=arrivals, missed=missed)
         joined, fault = attempt("ingest", call, events, known, self.references, self.tallies)
         if fault is not None and isinstance(fault.cause, MemoryError):

@@ -2,8 +2,8 @@
 
 from mlwatch.recorder.disabled import NoRecorder, is_disabled
 from mlwatch.recorder.recorder import Recorder
-from mlwatch.recorder.statistics import CaptureStatistics
+from mlwatch.recorder.statistics import MISSED, CaptureStatistics
 
 AnyRecorder = Recorder | NoRecorder
 
-__all__ = ["AnyRecorder", "CaptureStatistics", "NoRecorder", "Recorder", "is_disabled"]
+__all__ = ["MISSED", "AnyRecorder", "CaptureStatistics", "NoRecorder", "Recorder", "is_disabled"]

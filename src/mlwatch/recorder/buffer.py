@@ -12,7 +12,7 @@ from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.errors import SpoolError
 from mlwatch.recorder.ownership import claim
-from mlwatch.recorder.statistics import CaptureStatistics, Notices
+from mlwatch.recorder.statistics import MISSED, CaptureStatistics, Notices
 from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
 from mlwatch.spool import Spool
@@ -123,11 +123,12 @@ class Buffer:
         elif not self._put(record, 1, self._max_bytes):
             self.drop(self._full)
 
-    def add_rows(self, record: bytes, rows: int) -> None:
+    def add_rows(self, record: bytes, ids: Sequence[str], rows: slice) -> None:
         """Take many encoded predictions, or drop them all when there is no room."""
-        if not self._put(record, rows, self._max_bytes):
-            self.drop(self._full, rows)
-            self._noted["missed_predictions"] += rows
+        count = rows.stop - rows.start
+        if not self._put(record, count, self._max_bytes):
+            for request_id in ids[rows]:  # made only here: ids of a batch are made when asked for
+                self.miss(self._full, request_id)
 
     @property
     def is_crowded(self) -> bool:
@@ -142,7 +143,7 @@ class Buffer:
     def miss(self, reason: str, request_id: str) -> None:
         """Drop a prediction, and know its outcome again."""
         self.drop(reason)
-        self._noted["missed_predictions"] += 1
+        self._noted[MISSED] += 1
         lost, _ = self._lost_ids
         if len(lost) >= _MOST_LOST_IDS:
             lost = set()

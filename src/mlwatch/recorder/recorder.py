@@ -169,7 +169,7 @@ class Recorder:
                 if record is None or self._closed:
                     self._one_by_one(columns, ids, about, range(start, stop))
                 else:
-                    buffer.add_rows(record, stop - start)
+                    buffer.add_rows(record, ids, slice(start, stop))
                 left = columns.rows - stop
                 if buffer.is_crowded and time.monotonic() < deadline:
                     buffer.relieve(deadline - time.monotonic())

@@ -6,9 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 _LOG = logging.getLogger("mlwatch")
 _QUIET_SECONDS = 60.0
+
+MISSED: Final = "missed_predictions"
+"""Under what it is noted how many of the records that were dropped are predictions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,8 @@ class Notices:
         """Log the reasons that have grown, with by how much; and that the spool fails."""
         for reason, count in now.dropped.items():
             self._tell(f"dropped: {reason}", count, "%d records were dropped (%s)", reason)
-        for reason, count in now.noted.items():
+        for reason in now.noted.keys() - {MISSED}:  # which the reasons of the drops tell
+            count = now.noted[reason]
             self._tell(f"noted: {reason}", count, "%d times in what was recorded: %s", reason)
         self._tell("spool", failures, "%d failures to write the spool: %s", now.last_error)
 
