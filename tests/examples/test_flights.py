@@ -61,7 +61,7 @@ def content(database: Path) -> dict[str, object]:
             ).fetchall(),
             "metrics": ask(
                 "SELECT key, value, low, high, n FROM metrics WHERE name != 'monitoring_fault' "
-                "ORDER BY key"
+                "AND name NOT LIKE 'monitor^_%' ESCAPE '^' ORDER BY key"  # of the process itself
             ).fetchall(),
             "alerts": ask("SELECT key, state, title FROM alerts ORDER BY key").fetchall(),
         }
