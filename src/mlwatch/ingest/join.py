@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mlwatch import endpoints, latency
 from mlwatch._guard import attempt
+from mlwatch._threads import breathing
 from mlwatch.profile import CODES, PREFIX, RankCodes
 from mlwatch.profile.codes import coded, encode
 from mlwatch.profile.values import APART, WRONG_KIND
@@ -123,7 +124,7 @@ def join(
             the pane of the last one that did.
     """
     joined = Joined(arrivals=arrivals)
-    for event in events:
+    for event in breathing(events):
         if _is_prediction(event):
             _take_prediction(event, known, references, joined)
         elif _is_outcome(event):

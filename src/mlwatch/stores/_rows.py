@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from mlwatch._threads import breathing
 from mlwatch.errors import ConflictError, DataError, StoreError
 from mlwatch.records import RECORD_TYPES, Batch, Record, Table, add_tallies, pack
 from mlwatch.stores._encoding import Plain, encode_text, time_text, to_plain
@@ -54,7 +55,7 @@ def encode_batch(batch: Batch) -> dict[Table, dict[str, Plain]]:
     encoded: dict[Table, dict[str, Plain]] = {}
     for table, rows in batch.rows.items():
         by_key = encoded.setdefault(table, {})
-        for row in rows:
+        for row in breathing(rows):
             plain = _encode_row(table, row)
             if table is Table.panes:
                 add_pane(by_key, plain)
