@@ -289,3 +289,20 @@ def test_a_row_of_a_batch_is_redacted_once(tmp_path):
     assert len(first["b"]) == 32
     assert (first.get("d"), second["d"]) == (None, 1.0)
     assert told.recorder.stats.noted["redaction_failed"] >= 1
+
+
+def test_a_redactor_of_everything_sees_the_rows_that_are_kept():
+    """Columns of unequal length are cut before a function of all features is asked."""
+    told = Told(redact=lambda features: {"sum": features["a"] + features["b"]})
+    told.batch({"a": [1, 2, 3], "b": [10, 20]}, [1, 2, 3])
+
+    assert [event[5] for event in told.events] == [{"sum": 11}, {"sum": 22}]
+
+
+def test_what_is_masked_is_missing():
+    """A masked element of an array is None, and its number is nowhere."""
+    told = Told()
+    told.batch({"a": np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])}, np.ma.array([1, 2, 3]))
+
+    assert [event[5]["a"] for event in told.events] == [1.0, None, 3.0]
+    assert [event[6] for event in told.events] == [1, 2, 3]

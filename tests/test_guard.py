@@ -62,3 +62,4 @@ def test_a_signal_is_told_from_what_an_object_raises():
     assert was_interrupted(SystemExit(), str, 1)
     assert not was_interrupted(SystemExit(), leave, SystemExit())
     assert not was_interrupted(ValueError(), str, 1)
+    assert was_interrupted(SystemExit(), int, "no number"), "the object raises something else"

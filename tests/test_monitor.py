@@ -555,13 +555,46 @@ def test_a_garbled_batch_is_counted_and_raises_nothing(make):
     monitor.record_batch({"x": [1.0]}, [0.5], request_ids=7)
     assert monitor.flush(ingest=True)
     status = monitor.status()
-    assert status.dropped == {"bad_batch": 2 * len(BAD_BATCHES) + 1}
+    assert status.dropped.keys() == {"bad_batch"}
+    assert status.dropped["bad_batch"] >= 2 * len(BAD_BATCHES) + 1
     assert balance(status) == 0
     strict = make(capture=CaptureOptions(strict=True))
     with pytest.raises(DataError, match="DataFrame"):
         strict.record_batch(None, [1])
     with pytest.raises(DataError, match="one value a row"):
         strict.record_outcomes("abc", [1])
+
+
+def test_a_garbled_batch_is_counted_by_its_rows(make):
+    """What is lost with a batch that cannot be read is each of its rows."""
+    monitor = make()
+    monitor.record_batch(pd.DataFrame({"x": range(1000)}), {"p": range(1000)})
+    monitor.record_outcomes(np.arange(70), {"y": range(70)})
+    assert monitor.status().dropped == {"bad_batch": 1070}
+
+
+def test_a_column_of_predictions_may_be_a_table_of_one(make):
+    """What models serve as an array of shape (rows, 1), or as a frame, is a column."""
+    data, scores, _ = rows(60)
+    found = []
+    for served in (scores, scores[:, None], pd.DataFrame({"p": scores})):
+        monitor = make()
+        monitor.record_batch(data, served)
+        report = monitor.run_cycle()
+        found.append((report["prediction_mean"].value, monitor.status().noted))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("absent", [None, np.nan, pd.NA, pd.NaT])
+def test_an_id_that_is_missing_is_no_id(make, absent):
+    """A column of ids with gaps, and a single missing one, get ids of ours."""
+    monitor = make()
+    ids = monitor.record_batch(
+        {"x": [1.0, 2.0], "c": ["a", "b"]}, [0.1, 0.2], request_ids=[absent] * 2
+    )
+    single = monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5, request_id=absent)
+    assert len({*ids, single}) == 3
+    assert min(map(len, [*ids, single])) > 20
 
 
 def test_a_ragged_batch_says_what_it_lost(make):

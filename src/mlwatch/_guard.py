@@ -56,14 +56,14 @@ def salvage(call: Callable[[Any], T], value: Any, otherwise: T) -> T:
 def was_interrupted(problem: BaseException, call: Callable[[Any], object], value: Any) -> bool:
     """Tell a signal that struck during `call(value)` from what the object `value` raised.
 
-    An object raises again when it is asked again; a signal does not come twice.
+    An object raises the same again when it is asked again; a signal does not come twice.
     """
     if isinstance(problem, Exception):
         return False
     try:
         call(value)
-    except BaseException:
-        return False
+    except BaseException as again:
+        return type(again) is not type(problem)
     return True
 
 

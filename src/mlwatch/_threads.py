@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from mlwatch._guard import attempt
+from mlwatch.records import Fault
+
 T = TypeVar("T")
 
 _BREATH = 8
@@ -30,27 +33,32 @@ def start(call: Callable[[], object]) -> bool:
 
 
 def within(timeout: float | None, call: Callable[[], T], otherwise: T) -> T:
-    """Return what `call` returns, or `otherwise` when that takes longer than `timeout` seconds.
+    """Return what `call` returns or raise what it raises, from a thread of its own.
 
-    It goes on all the same, in a thread of its own. What it raises counts as taking longer. With
-    None, and where there can be no thread, there is no hurry.
+    So no signal strikes inside of it, and its own handler may ask for the same.
+
+    Args:
+        timeout: Seconds after which `otherwise` is returned, while the call goes on. None: never.
+        call: What may take its time. Where there can be no thread, there is no hurry either.
+        otherwise: What is returned when the time is over.
     """
-    if timeout is None:
-        return call()
-    results: list[T] = []
+    results: list[tuple[T | None, Fault | None]] = []
     done = new_lock()
     done.acquire()
 
     def run() -> None:
         try:
-            results.append(call())
+            results.append(attempt("thread", call))
         finally:
             done.release()
 
     if not start(run):
         return call()
-    done.acquire(timeout=max(timeout, 0))
-    return results[0] if results else otherwise
+    done.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+    value, fault = results[0] if results else (otherwise, None)
+    if fault is not None:
+        raise fault.cause or RuntimeError(fault.error)
+    return otherwise if value is None else value
 
 
 def new_lock() -> _thread.LockType:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from mlwatch._guard import salvage
+from mlwatch._guard import salvage, type_name
 from mlwatch.errors import ConfigurationError
 
 P = TypeVar("P", bound=Callable[..., Any])
@@ -94,7 +94,7 @@ def watched(
     import inspect  # not needed to import mlwatch
 
     names = list(inspect.signature(predict).parameters)
-    read = features if callable(features) else _reader(predict.__qualname__, names, features)
+    read = features if callable(features) else _reader(_name_of(predict), names, features)
 
     def enter(args: Any, named: Any) -> Observation:
         return observe(salvage(lambda given: read(*given[0], **given[1]), (args, named), None))
@@ -116,7 +116,12 @@ def watched(
             seen.prediction = served(result)
         return result
 
-    return call_async if inspect.iscoroutinefunction(predict) else call  # type: ignore[return-value]
+    is_async = any(map(inspect.iscoroutinefunction, (predict, type(predict).__call__)))
+    return call_async if is_async else call  # type: ignore[return-value]
+
+
+def _name_of(predict: Callable[..., Any]) -> str:
+    return str(getattr(predict, "__qualname__", type_name(predict)))
 
 
 def _reader(function: str, names: Sequence[str], name: str | None) -> Callable[..., Any]:

@@ -53,6 +53,12 @@ Rows of the torture list
         test_drainers.py::test_a_hung_disk_hangs_no_caller
     thread that hangs for ever
         test_drainers.py::test_a_disk_that_hangs_for_ever_lets_the_process_go
+    the same, and whoever flushes or closes
+        test_drainers.py::test_flush_and_close_keep_to_their_timeout_while_a_disk_hangs
+    handler that flushes
+        test_drainers.py::test_a_signal_handler_may_flush_and_close
+    with block, hanging store, SIGTERM
+        test_drainers.py::test_a_with_block_that_a_signal_ends_waits_for_no_store
     thread that never runs, dies
         test_silent_drainers.py::test_a_host_whose_thread_is_silent_is_served
     process that is stopped

@@ -18,8 +18,10 @@ def test_a_full_disk_loses_nothing_that_memory_holds(small_disk):
                 record(into, features)
                 time.sleep(0.0002)
             print(into.flush(5), into.stats.queue_bytes > 0)
-            filler.unlink(missing_ok=True)
-        print("No space left" in into.stats.last_error)
+            if filler.exists():
+                failed = "No space left" in into.stats.last_error
+                filler.unlink()
+        print(failed and not into.stats.last_error)
         print(into.stats.recorded, into.stats.dropped.get("thinned", 0))
         print(sum(into.stats.dropped.values()))
         """,
@@ -100,7 +102,7 @@ flushed = watch.flush(5)
 {mends}
 error = watch.status().last_error
 some({after})
-print(flushed, watch.flush(), made, error, sep="|")
+print(flushed, watch.flush() and not watch.status().last_error, made, error, sep="|")
 """
 
 
@@ -146,10 +148,10 @@ def test_system_calls_that_fail_are_tried_again(tmp_path, tracer, scale, calls):
         watch = monitor(flush_interval=timedelta(milliseconds=1), max_bytes=2**28)
         for number in range({count}):
             watch.record_prediction({{"a": 1}}, 0.5)
-            if number % 100 == 0:
-                watch.flush()
-        while not watch.flush():
-            pass
+            if number % 10 == 0:
+                time.sleep(0.005)
+        while watch.status().queue_bytes:  # strace counts the calls of each thread by itself
+            time.sleep(0.01)
         """,
         tmp_path,
         under=[tracer, "-f", "-qqq", "-o", tmp_path / "calls", "-e", "write,ftruncate", *inject],

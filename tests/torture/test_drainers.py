@@ -32,17 +32,26 @@ def test_a_host_that_can_start_no_thread_is_served(tmp_path):
     assert len(Account(tmp_path).records) == 2500
 
 
-HUNG = """
-class Hung(DiskSpool):
-    def append(self, *frame):
-        if hang:
-            hanging.set()
-            gate.wait()
-        super().append(*frame)
+HANG = """
+from mlwatch.spool.segment import OpenSegment
 
+write = OpenSegment._write
+
+def hung_write(self, data):
+    if hang:
+        hanging.set()
+        gate.wait()
+    write(self, data)
+
+OpenSegment._write = hung_write
 quiet()
 hang, gate, hanging = False, threading.Event(), threading.Event()
-into = Recorder(Hung(folder), CaptureOptions(max_bytes=200_000, flush_interval=timedelta(
+"""
+
+HUNG = (
+    HANG
+    + """
+into = Recorder(DiskSpool(folder), CaptureOptions(max_bytes=200_000, flush_interval=timedelta(
     milliseconds=10)), lambda: datetime.now(UTC))
 record(into)
 into.flush()
@@ -57,6 +66,7 @@ while time.monotonic() < begun + {seconds}:
     time.sleep(0.01)
 print(made, into.stats.queue_bytes <= 250_000, sum(into.stats.dropped.values()) > 0)
 """
+)
 
 
 def test_a_hung_disk_hangs_no_caller(tmp_path, scale):
@@ -123,3 +133,85 @@ def test_a_process_that_is_stopped_goes_on(tmp_path, scale):
     assert process.returncode == 0
     assert list(map(int, account.ids)) == list(range(count))
     assert Settled(tmp_path).missing(count) == 0
+
+
+def test_flush_and_close_keep_to_their_timeout_while_a_disk_hangs(tmp_path):
+    """Inside a write that does not return, whoever asks gets his answer in time: False."""
+    printed = run(
+        HANG
+        + """
+import asyncio
+watch = monitor(flush_interval=timedelta(milliseconds=10))
+watch.record_prediction({"a": 1}, 0.5)
+watch.flush()
+hang = True
+watch.record_prediction({"a": 2}, 0.5)
+hanging.wait()
+begun = time.monotonic()
+print(watch.flush(0.2), watch.flush(0.2, ingest=True), asyncio.run(watch.aflush(0.2)))
+print(asyncio.run(watch.aclose(0.2)), watch.close(0.2), time.monotonic() - begun < 3 * 3)
+""",
+        tmp_path,
+    )
+
+    assert printed.split() == ["False", "False", "False", "False", "False", "True"]
+
+
+def test_a_signal_handler_may_flush_and_close(tmp_path):
+    """A handler that flushes or closes while the main thread flushes waits for nobody for ever."""
+    printed = run(
+        """
+        watch = monitor(flush_interval=timedelta(hours=1))
+        asked = []
+
+        def handle(*_):
+            asked.append(watch.flush(10))
+
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.003)
+        end = time.monotonic() + 1
+        made = 0
+        while time.monotonic() < end:
+            for _ in range(20):
+                watch.record_prediction({"a": 1}, 0.5)
+                made += 1
+            watch.flush()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(all(asked), len(asked) > 10, watch.close(), made)
+        """,
+        tmp_path,
+    )
+    *answers, made = printed.split()
+
+    assert answers == ["True", "True", "True"]
+    assert Settled(tmp_path).status.recorded == int(made)
+
+
+def test_a_with_block_that_a_signal_ends_waits_for_no_store(tmp_path):
+    """sys.exit in a handler ends a process whose store hangs, within the deadline."""
+    process = start(
+        """
+        from mlwatch import Monitor
+        from mlwatch.stores import MemoryStore
+
+        class Hanging(MemoryStore):
+            def write(self, batch):
+                time.sleep(3600)
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        with Monitor(store=Hanging()) as watch:
+            watch.record_prediction({"a": 1}, 0.5)
+            print("ready", flush=True)
+            time.sleep(60)
+        """,
+        tmp_path,
+    )
+    assert process.stdout.readline() == "ready\n"
+    begun = time.monotonic()
+    process.terminate()
+    code = process.wait(60)
+    seconds = time.monotonic() - begun
+    _, complaints = process.communicate()
+
+    assert (code, complaints) == (4, "")
+    assert seconds < 3 * 2.5 + 2

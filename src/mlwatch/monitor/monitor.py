@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from mlwatch import _threads
 from mlwatch._guard import attempt
@@ -41,6 +42,9 @@ from mlwatch.reference import Reference
 from mlwatch.spans import MINUTE, floor, utc_now
 from mlwatch.status import Pace, Status, measure
 from mlwatch.window import Window, check_span
+
+CLOSE_SECONDS: Final = 30.0
+"""How long `close` waits when nothing else is said."""
 
 
 class Monitor(Recording, Usual):
@@ -265,10 +269,11 @@ class Monitor(Recording, Usual):
         self._last_error = "" if fault is None else f"{when}: {fault.error}"
         return fault is None
 
-    def close(self, timeout: float | None = None) -> bool:
+    def close(self, timeout: float | None = CLOSE_SECONDS) -> bool:
         """Stop, flush and let go of everything; idempotent. True when all was stored.
 
-        After `timeout` seconds it returns False; what could not be stored waits in the spool.
+        After `timeout` seconds (None: never) it returns False; what could not be stored waits in
+        the spool. A `with` block that an exception leaves waits for two seconds at most.
         """
         if self._closed:
             return self._all_stored
@@ -276,13 +281,13 @@ class Monitor(Recording, Usual):
         left = _countdown(timeout)
         stopped = self._background.stop(left())
         done = self._parts.recorder.close(left())
-        self._parts.spool.close()  # before, so that ingest may remove the last segment
         settled = _threads.within(left(), self._settle, otherwise=False)
         self._all_stored = stopped and done and settled
         return self._all_stored
 
     def _settle(self) -> bool:
-        """Ingest and let go of the store; True when both went well."""
+        """Ingest and let go of spool and store; True when all went well."""
+        self._parts.spool.close()  # before, so that ingest may remove the last segment
         done = self._ingest()
         _, fault = attempt("store", self._store.close)
         return done and (fault is None or self._noted(fault))
@@ -298,7 +303,7 @@ class Monitor(Recording, Usual):
 
         return await asyncio.to_thread(self.flush, timeout, ingest=ingest)
 
-    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  as close
+    async def aclose(self, timeout: float | None = CLOSE_SECONDS) -> bool:  # noqa: ASYNC109  as close
         """Do as `close`, while the event loop goes on."""
         import asyncio  # which costs a quarter of importing mlwatch
 
@@ -318,7 +323,9 @@ class Monitor(Recording, Usual):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        from mlwatch.recorder import EXIT_SECONDS
+
+        self.close(CLOSE_SECONDS if kind is None else EXIT_SECONDS)
 
     def status(self) -> Status:
         """Return how the monitor itself does, over all processes that share the store."""

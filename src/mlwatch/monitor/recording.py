@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlwatch._guard import salvage
-from mlwatch.columns import aligned, read_rows
 from mlwatch.observation import Observation, P, watched
-from mlwatch.recorder.batch import read_columns
 
 if TYPE_CHECKING:
     from mlwatch.recorder import AnyRecorder
@@ -160,11 +158,14 @@ class Recording:
         for two seconds; a smaller one waits for nothing. The ids are a sequence that makes each
         when it is asked for; `list(ids)` makes them all.
         """
+        # Loaded with the recorder, and not needed to import mlwatch.
+        from mlwatch.recorder.batch import read_columns
+
         given = (frame, predictions, probabilities, request_ids)
         read = partial(read_columns, names=self._recorder.feature_names)
         columns = salvage(read, given, None)
         if columns is None:
-            self._recorder.refuse("bad_batch")
+            self._recorder.refuse("bad_batch", salvage(_rows_of, frame, 1))
             return []
         if columns.lost:
             self._recorder.refuse("unequal_columns", columns.lost)
@@ -200,6 +201,21 @@ class Recording:
         timestamp: datetime | None = None,
     ) -> None:
         """Take in the truth about many predictions, one outcome an id."""
-        rows = read_rows(aligned, (request_ids, outcomes), self._recorder)
-        for request_id, outcome in rows:
+        from mlwatch.recorder.batch import read_pairs
+
+        found = salvage(read_pairs, (request_ids, outcomes), None)
+        if found is None:
+            self._recorder.refuse("bad_batch", salvage(_rows_of, request_ids, 1))
+            return
+        pairs, lost = found
+        if lost:
+            self._recorder.refuse("unequal_columns", lost)
+        for request_id, outcome in pairs:
             self.record_outcome(request_id, outcome, timestamp=timestamp)
+
+
+def _rows_of(frame: Any) -> int:
+    """Return how many rows a batch seems to have, at least one."""
+    shape = getattr(frame, "shape", None)
+    column = next(iter(frame.values())) if isinstance(frame, Mapping) else frame
+    return max(int(shape[0]) if shape else len(column), 1)

@@ -1,9 +1,18 @@
 """The hot path: records are encoded where they are made and written where nobody waits."""
 
 from mlwatch.recorder.disabled import NoRecorder, is_disabled
+from mlwatch.recorder.lifetime import EXIT_SECONDS
 from mlwatch.recorder.recorder import Recorder
 from mlwatch.recorder.statistics import MISSED, CaptureStatistics
 
 AnyRecorder = Recorder | NoRecorder
 
-__all__ = ["MISSED", "AnyRecorder", "CaptureStatistics", "NoRecorder", "Recorder", "is_disabled"]
+__all__ = [
+    "EXIT_SECONDS",
+    "MISSED",
+    "AnyRecorder",
+    "CaptureStatistics",
+    "NoRecorder",
+    "Recorder",
+    "is_disabled",
+]

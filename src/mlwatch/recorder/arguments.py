@@ -77,6 +77,15 @@ def as_status(status: Any) -> tuple[int, Reason]:
     return (number, None) if 100 <= number < 600 else (0, "bad_status")
 
 
+def is_absent(request_id: Any) -> bool:
+    """Say whether an id is none, as a column of ids with gaps has them: None, NaN, NA or NaT."""
+    if request_id is None:
+        return True
+    if issubclass(type(request_id), float):
+        return math.isnan(float.__float__(request_id))
+    return type_name(request_id) in {"NAType", "NaTType"}
+
+
 def as_text(value: Any) -> str:
     """Return a text, an exception or another object as one line of text."""
     if type(value) is str:

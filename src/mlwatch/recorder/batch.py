@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch._guard import ANYTHING, salvage, was_interrupted
+from mlwatch._guard import salvage
 from mlwatch.errors import DataError
-from mlwatch.recorder.arguments import as_text
+from mlwatch.recorder.arguments import as_text, is_absent
 from mlwatch.recorder.encoding import encode, text_keys
 from mlwatch.redaction import Redactor
 from mlwatch.spool.batch import Numbers, Repeated
@@ -72,11 +72,15 @@ class Column:
     """
 
     def __init__(self, values: Any) -> None:
-        self.values = _one_by_one(values)
+        self.values = _as_column(values)
         self._packed = None if isinstance(self.values, list) else _pack(self.values)
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def to_list(self) -> list[Any]:
+        """Return the values as objects of Python."""
+        return self.values if isinstance(self.values, list) else self.values.tolist()
 
     @property
     def most_bytes(self) -> float:
@@ -156,7 +160,7 @@ def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Colu
     """
     frame, predictions, probabilities, request_ids = batch
     features = {name: Column(values) for name, values in _features(frame, names)}
-    served = Column(predictions)
+    served = Column(_flat(predictions))
     other = None if probabilities is None else Column(probabilities)
     ids = None if request_ids is None else Column(request_ids)
     lengths = [len(it) for it in (*features.values(), served, other, ids) if it is not None]
@@ -164,12 +168,22 @@ def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Colu
     return Columns(rows, features, served, other, ids, max(lengths) - rows)
 
 
+def read_pairs(batch: tuple[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
+    """Return two columns as pairs, up to the end of the shorter, and how many more the longer has.
+
+    Raises:
+        TypeError: Something is no column.
+    """
+    first, second = (Column(values).to_list() for values in batch)
+    return list(zip(first, second, strict=False)), abs(len(first) - len(second))
+
+
 def ids_of(columns: Columns, new_id: Callable[[], str]) -> Sequence[str]:
     """Return the ids of the rows: the caller's own, and new ones where there are none."""
     if columns.request_ids is None:
         return RequestIds(new_id(), columns.rows)
     given = columns.request_ids.values[: columns.rows]
-    return [new_id() if it is None else as_text(it) for it in given]
+    return [new_id() if is_absent(it) else as_text(it) for it in given]
 
 
 def redacted(columns: Columns, redactor: Redactor) -> tuple[Columns, list[str], int]:
@@ -179,7 +193,8 @@ def redacted(columns: Columns, redactor: Redactor) -> tuple[Columns, list[str], 
         The columns, the names of the types of feature names that are no text, and how many values
         are left out because a redactor failed.
     """
-    raw, replaced = text_keys({name: it.values for name, it in columns.features.items()})
+    whole = columns.features.items()
+    raw, replaced = text_keys({name: it.values[: columns.rows] for name, it in whole})
     kept, failed = redactor.columns(raw)
     features = {name: Column(values) for name, values in kept.items()}
     return replace(columns, features=features), replaced, failed.total()
@@ -203,7 +218,9 @@ def encoded(
     start, step = 0, _ROWS
     while start < columns.rows:
         stop = min(start + step, columns.rows)
-        record = _encoded(("b", stop - start, *about, *columns.packed(ids, start, stop)))
+        record = salvage(
+            encode, ("b", stop - start, *about, *columns.packed(ids, start, stop)), None
+        )
         if record is not None and len(record) > most:
             record = None
             if stop - start > 1:
@@ -215,16 +232,14 @@ def encoded(
         start = stop
 
 
-def _encoded(event: tuple[Any, ...]) -> bytes | None:
-    try:
-        return encode(event)
-    except ANYTHING as problem:
-        if was_interrupted(problem, encode, event):
-            raise
-        return None
+def _flat(predictions: Any) -> Any:
+    """Return the one column of an array or a table of one column, as some models serve it."""
+    if getattr(predictions, "shape", ())[1:] != (1,):
+        return predictions
+    return predictions[:, 0] if isinstance(predictions, np.ndarray) else predictions.iloc[:, 0]
 
 
-def _one_by_one(values: Any) -> NDArray[Any] | list[Any]:
+def _as_column(values: Any) -> NDArray[Any] | list[Any]:
     """Return values as an array of numbers or objects, or else as a list of objects."""
     if isinstance(values, _NO_COLUMN):
         raise TypeError(f"{type(values).__name__} is no sequence of values")
@@ -234,6 +249,8 @@ def _one_by_one(values: Any) -> NDArray[Any] | list[Any]:
         values = values.to_numpy() if plain else values.to_numpy(dtype=object)
     if not isinstance(values, np.ndarray):
         return list(values)
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        return [None if it is np.ma.masked else it for it in values.astype(object)]
     if _is_numeric(values) or (values.ndim == 1 and values.dtype.kind == "O"):
         return values
     return list(values if values.dtype.kind in _TIMES else values.tolist())

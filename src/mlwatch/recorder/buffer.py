@@ -77,7 +77,7 @@ class Buffer:
         self._rung = False
         self._closing = False
         self._deadline = 0.0
-        self._failures = 0
+        self._failures = self._in_a_row = 0
         self._retry_at = 0.0
         self._random = random.Random()  # noqa: S311  jitter; the host's own generator stays as it is
         self._notices = Notices()
@@ -142,8 +142,8 @@ class Buffer:
 
     def miss(self, reason: str, request_id: str) -> None:
         """Drop a prediction, and know its outcome again."""
+        self._noted[MISSED] += 1  # before it is recorded, which is what is waited for
         self.drop(reason)
-        self._noted[MISSED] += 1
         lost, _ = self._lost_ids
         if len(lost) >= _MOST_LOST_IDS:
             lost = set()
@@ -287,6 +287,9 @@ class Buffer:
         self.spool.rotate()  # also where nothing more comes
         self._full = "full"
         self._retry_at = 0.0
+        self._in_a_row = 0
+        if self.error is not None and not self.error.permanent:
+            self.error = None
         return True
 
     def _write(self) -> int:
@@ -314,5 +317,6 @@ class Buffer:
         self.error = error
         self._full = error.reason
         self._failures += 1
-        longest = min(_LONGEST_BACKOFF, _SHORTEST_BACKOFF * 2 ** min(self._failures, 16))
+        self._in_a_row += 1
+        longest = min(_LONGEST_BACKOFF, _SHORTEST_BACKOFF * 2 ** min(self._in_a_row, 16))
         self._retry_at = time.monotonic() + self._random.uniform(0, longest)

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from mlwatch.recorder.batch import Columns, RequestIds
+from mlwatch.recorder.arguments import as_text, is_absent
+from mlwatch.recorder.batch import Columns, ids_of
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.spool.frame import new_writer
 
@@ -35,7 +36,7 @@ class NoRecorder:
         _, request_id, *_ = rest
         if type(request_id) is str:
             return request_id
-        return f"{self._writer}-{next(self._sequence)}" if request_id is None else str(request_id)
+        return self._new_id() if is_absent(request_id) else as_text(request_id)
 
     def outcome(self, *given: Any) -> None:
         """Forget an outcome."""
@@ -45,9 +46,10 @@ class NoRecorder:
 
     def batch(self, columns: Columns, *rest: Any) -> Sequence[str]:
         """Return the ids of the rows."""
-        if columns.request_ids is not None:
-            return [str(it) for it in columns.request_ids.values[: columns.rows]]
-        return RequestIds(f"{self._writer}-{next(self._sequence)}", columns.rows)
+        return ids_of(columns, self._new_id)
+
+    def _new_id(self) -> str:
+        return f"{self._writer}-{next(self._sequence)}"
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Forget what never came to be a record."""

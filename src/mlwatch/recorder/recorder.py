@@ -11,6 +11,7 @@ from functools import partial
 from os import getpid
 from typing import Any
 
+from mlwatch import _threads
 from mlwatch._guard import ANYTHING, GUEST_ERRORS, attempt, was_interrupted
 from mlwatch.errors import DataError
 from mlwatch.recorder import lifetime
@@ -21,6 +22,7 @@ from mlwatch.recorder.arguments import (
     as_status,
     as_text,
     as_time,
+    is_absent,
 )
 from mlwatch.recorder.batch import Columns, encoded, ids_of, redacted
 from mlwatch.recorder.buffer import Buffer
@@ -110,6 +112,9 @@ class Recorder:
                     or (type(latency_ms) is float and 0.0 <= latency_ms < _INFINITY)
                 )
             ):
+                if type(request_id) is not str and is_absent(request_id):
+                    request_id = self._new_id(buffer)
+                    event = (*event[:3], request_id, *event[4:])
                 event = self._in_order(buffer, event, timestamp)
                 request_id = event[3]
             try:
@@ -123,7 +128,8 @@ class Recorder:
             else:
                 buffer.add(record, request_id)
         except GUEST_ERRORS as problem:
-            self._give_up(buffer, problem)
+            self._check_raises(problem)
+            buffer.miss("unencodable", request_id if type(request_id) is str else "")
         return request_id if type(request_id) is str else self._new_id(buffer)
 
     def outcome(self, request_id: Any, outcome: Any, model: str, timestamp: Any) -> None:
@@ -174,7 +180,9 @@ class Recorder:
                 if buffer.is_crowded and time.monotonic() < deadline:
                     buffer.relieve(deadline - time.monotonic())
         except GUEST_ERRORS as problem:
-            self._give_up(buffer, problem, max(left, 1))
+            self._check_raises(problem)
+            for request_id in ids[columns.rows - left :]:
+                buffer.miss("unencodable", request_id)
         return ids
 
     def request(
@@ -235,7 +243,7 @@ class Recorder:
         buffer = self._buffer
         if buffer.pid != getpid():
             return True
-        written = buffer.drain(timeout)
+        written = _threads.within(timeout, partial(buffer.drain, timeout), otherwise=False)
         if buffer.error is not None and buffer.error.permanent:
             raise buffer.error
         return written
@@ -254,7 +262,7 @@ class Recorder:
         if buffer.pid != getpid():
             return True
         end = time.monotonic() + (lifetime.EXIT_SECONDS if timeout is None else timeout)
-        buffer.drain(timeout)
+        _threads.within(timeout, partial(buffer.drain, timeout), otherwise=False)
         buffer.stop(end)
         return buffer.wait()
 
@@ -363,10 +371,13 @@ class Recorder:
         if self._strict:
             raise DataError(f"{reason}: {REMEDIES[reason]}")
 
-    def _give_up(self, buffer: Buffer, problem: Exception, count: int = 1) -> None:
+    def _give_up(self, buffer: Buffer, problem: Exception) -> None:
+        self._check_raises(problem)
+        buffer.drop("unencodable")
+
+    def _check_raises(self, problem: Exception) -> None:
         if self._strict:
             raise problem
-        buffer.drop("unencodable", count)
 
     def _redacted_columns(self, buffer: Buffer, columns: Columns) -> Columns:
         """Return columns without what nobody may see."""
