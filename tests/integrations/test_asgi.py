@@ -184,6 +184,42 @@ def test_a_closed_monitor_does_not_keep_the_application_down(monitor, caplog):
     assert "the monitor does not run in this process" in caplog.text
 
 
+class Unclosable(Monitor):
+    """A monitor that fails when it is closed."""
+
+    def close(self, timeout=None):
+        super().close(timeout)
+        raise OSError("no such disk")
+
+
+def test_a_monitor_that_fails_to_close_does_not_fail_the_shutdown(caplog):
+    """The server hears that shutdown is complete; what went wrong is in the log."""
+    monitor = Unclosable(store=MemoryStore(), model="churn")
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    *_, last = serve(service(monitor), {"type": "lifespan"}, *messages)
+
+    assert last == {"type": "lifespan.shutdown.complete"}
+    assert "the monitor was not closed: OSError: no such disk" in caplog.text
+
+
+def test_without_an_event_loop_of_asyncio_the_monitor_is_closed_too(monitor):
+    """Under a loop of another kind shutdown goes its way, and the monitor is closed."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(scope, receive, send):
+        await send({"type": "lifespan.shutdown.complete"})
+
+    with pytest.raises(StopIteration):  # it has run to its end, in no loop at all
+        MonitorMiddleware(app, monitor)({"type": "lifespan"}, None, send).send(None)
+
+    assert sent == [{"type": "lifespan.shutdown.complete"}]
+    with pytest.raises(ConfigurationError, match="after close"):
+        monitor.start()
+
+
 def test_what_is_no_request_is_let_through(monitor):
     """A socket is served as without a monitor, and is no request."""
     seen = []

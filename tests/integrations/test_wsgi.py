@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import multiprocessing
 import subprocess
@@ -144,6 +145,36 @@ def test_what_the_body_raises_passes_through(monitor):
     assert requests(monitor) == {"other 5xx": 1}
 
 
+@pytest.mark.parametrize("status", ["OK", "", None])
+def test_a_status_that_is_no_number_is_passed_on(monitor, status):
+    """What the server thinks of an odd status is its own affair; the request has failed."""
+    heard = []
+    app = MonitorMiddleware(plain(status, Chunks(b"a")), monitor)
+    chunks = app({}, lambda status, *_: heard.append(status))
+    assert [*chunks] == [b"a"]
+    chunks.close()
+
+    assert heard == [status]
+    assert requests(monitor) == {"other 5xx": 1}
+
+
+def test_a_body_that_cannot_be_begun_is_closed(monitor):
+    """The error comes where the server asks for the body, which it closes as any; it has failed."""
+
+    class Unreadable(Chunks):
+        def __iter__(self):
+            raise Broken
+
+    body = Unreadable()
+    chunks = MonitorMiddleware(plain("200 OK", body), monitor)({}, lambda *_: None)
+    with pytest.raises(Broken):
+        list(chunks)
+    chunks.close()
+
+    assert body.closed == 1
+    assert requests(monitor) == {"other 5xx": 1}
+
+
 def test_what_the_application_raises_passes_through(monitor):
     """An exception reaches the server as it was raised, and the request has failed."""
 
@@ -215,6 +246,36 @@ def test_hooks_of_gunicorn_start_and_close(monitor, start):
 
     assert not monitor.status().running
     assert monitor._closed
+
+
+def test_without_threads_a_worker_of_gunicorn_comes_up(monitor, monkeypatch, caplog):
+    """Where no thread can be started the worker serves, records, and says what is missing."""
+
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    post_worker_init, worker_exit = hooks(monitor)
+    post_worker_init(object())
+    assert "the monitor does not run in this process: RuntimeError" in caplog.text
+    worker_exit(object(), object())
+
+    assert monitor._closed
+
+
+def test_a_monitor_that_fails_to_close_lets_the_worker_end(caplog):
+    """The hook returns, and what went wrong is in the log."""
+
+    class Unclosable(Monitor):
+        def close(self, timeout=None):
+            super().close(timeout)
+            raise OSError("no such disk")
+
+    post_worker_init, worker_exit = hooks(Unclosable(store=MemoryStore(), model="churn"))
+    post_worker_init(object())
+    worker_exit(object(), object())
+
+    assert "the monitor was not closed: OSError: no such disk" in caplog.text
 
 
 def test_a_worker_that_never_came_up_closes_nothing():

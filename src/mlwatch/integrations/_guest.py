@@ -1,4 +1,4 @@
-"""What every host does with a monitor: start it once in each process, and tell it of requests."""
+"""What every host does with a monitor: start it in each process, tell it of requests, close it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Guest:
     Args:
         monitor: The monitor.
         start: Whether this process ingests and runs cycles.
-        endpoint: Gives the endpoint of what the host knows of a request.
+        endpoint: Gives the endpoint of what the host knows of a request, where it tells of any.
     """
 
-    def __init__(self, monitor: Monitor, start: bool, endpoint: Callable[[Any], str]) -> None:
+    def __init__(
+        self, monitor: Monitor, start: bool, endpoint: Callable[[Any], str] = lambda _: OTHER
+    ) -> None:
         self.monitor = monitor
         self._wanted = start
         self._name = endpoint
@@ -38,6 +40,25 @@ class Guest:
         _, fault = attempt("start", self.monitor.start)
         if fault is not None:
             _LOG.warning("the monitor does not run in this process: %s", fault.error)
+
+    def close(self, timeout: float) -> None:
+        """Close the monitor, for so many seconds at most."""
+        _, fault = attempt("close", self.monitor.close, timeout)
+        if fault is not None:
+            _LOG.warning("the monitor was not closed: %s", fault.error)
+
+    async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109  as close
+        """Do as `close`, while the event loop goes on."""
+        import asyncio  # which WSGI has no need of
+
+        closing, _ = attempt(
+            "close",
+            lambda: asyncio.get_running_loop().run_in_executor(None, self.close, timeout),
+        )
+        if closing is None:  # there can be no thread, or the loop is not that of asyncio
+            self.close(timeout)
+        else:
+            await closing
 
     def endpoint(self, request: Any) -> str:
         """Return the endpoint of a request; "other" where it has none."""

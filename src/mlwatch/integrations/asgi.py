@@ -69,7 +69,7 @@ class MonitorMiddleware:
             if message["type"] == "lifespan.startup.complete":
                 self._guest.start()
             elif message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                await self._guest.monitor.aclose(self._timeout)
+                await self._guest.aclose(self._timeout)
             await send(message)
 
         await self._app(scope, receive, followed)

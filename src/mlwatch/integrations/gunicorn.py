@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlwatch.import_string import find_monitor
+from mlwatch.integrations._guest import Guest
 from mlwatch.monitor import Monitor
 
 
@@ -25,6 +26,9 @@ def hooks(
 ) -> tuple[Callable[[Any], None], Callable[[Any, Any], None]]:
     """Return `post_worker_init` and `worker_exit`.
 
+    A monitor that cannot start or close is a warning in the log, and the worker serves and ends as
+    without it. Only a text that names no monitor ends the worker, before it serves.
+
     Args:
         monitor: Where the service has its monitor, as in "service.monitoring:monitor"; or the
             monitor itself, where it is made before the workers are.
@@ -32,16 +36,15 @@ def hooks(
             sidecar does.
         timeout: Seconds for which a worker that ends waits until all is stored.
     """
-    watching: list[Monitor] = []
+    watching: list[Guest] = []
 
     def post_worker_init(worker: Any) -> None:  # noqa: ARG001  gunicorn asks for the arguments
         found = find_monitor(monitor) if isinstance(monitor, str) else monitor
-        watching.append(found)
-        if start:
-            found.start()
+        watching.append(Guest(found, start))
+        watching[-1].start()
 
     def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-        for found in watching:
-            found.close(timeout)
+        for guest in watching:
+            guest.close(timeout)
 
     return post_worker_init, worker_exit

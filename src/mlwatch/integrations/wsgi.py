@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
+from mlwatch._guard import salvage
 from mlwatch.endpoints import OTHER
 from mlwatch.integrations._guest import FAILED, Guest
 from mlwatch.monitor import Monitor
@@ -35,6 +36,10 @@ def route(environ: Environ) -> str:
     # Django keeps the request, and what it resolved to, to itself.
     path = environ["PATH_INFO"].encode("latin-1").decode()
     return f"/{urls.resolve(path).route}"
+
+
+def _code(status: str) -> int:
+    return int(status[:3])
 
 
 class MonitorMiddleware:
@@ -85,13 +90,13 @@ class _Response:
         self._status = FAILED
         self._failed = False
         self._chunks: Iterable[bytes] = ()
-        self._iterator: Iterator[bytes] = iter(())
+        self._iterator: Iterator[bytes] | None = None
 
     def starting(self, start_response: StartResponse) -> StartResponse:
         """Return `start_response` that also notes the status and the endpoint."""
 
         def start(status: str, *rest: Any) -> Callable[[bytes], object]:
-            self._status = int(status[:3])
+            self._status = salvage(_code, status, FAILED)  # what is wrong the server tells
             # Now: once the answer is given, Flask and Django forget what it was to.
             self._endpoint = self._guest.endpoint(self._environ)
             return start_response(status, *rest)
@@ -100,7 +105,7 @@ class _Response:
 
     def of(self, chunks: Iterable[bytes]) -> _Response:
         """Return the response with this body."""
-        self._chunks, self._iterator = chunks, iter(chunks)
+        self._chunks = chunks
         return self
 
     def __iter__(self) -> Iterator[bytes]:
@@ -108,6 +113,8 @@ class _Response:
 
     def __next__(self) -> bytes:
         try:
+            if self._iterator is None:  # not before: who asks for the body also closes it
+                self._iterator = iter(self._chunks)
             return next(self._iterator)
         except StopIteration:
             raise
