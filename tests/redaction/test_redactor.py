@@ -13,7 +13,7 @@ import pytest
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import CaptureOptions
-from mlwatch.redaction import Redactor, redact_error
+from mlwatch.redaction import Redactor, make_redactor, redact_error
 
 KEY = "a secret of thirty-two letters ."
 OTHER = b"another secret of enough letters"
@@ -195,6 +195,18 @@ def test_a_function_of_all_features():
     assert raw == {"email": "b@x.org", "age": 3}
     for broken in (exits, lambda features: None, lambda features: features["no"], lambda _: 5):
         assert Redactor(broken).features(raw) == ({}, ["*"])
+
+
+def test_a_function_that_has_no_length_redacts_all_the_same():
+    """An object that is called is a function, whatever it says of its length."""
+
+    class Strip(list):
+        def __call__(self, features):
+            return {}
+
+    assert make_redactor(Strip(), None).features({"email": "b@x.org"}) == ({}, [])
+    assert make_redactor({}, None) is None
+    assert make_redactor(None, None) is None
 
 
 def test_a_real_wish_to_stop_gets_through():

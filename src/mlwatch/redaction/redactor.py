@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlwatch._guard import ANYTHING, salvage, type_name, was_interrupted
+from mlwatch._guard import salvage, type_name
 from mlwatch.profile.values import listed
 from mlwatch.records.redact import Redact, check_redaction
 from mlwatch.redaction.values import hash_with, is_absent, mask, text_of
@@ -26,7 +26,7 @@ EVERYTHING: Final = "*"
 
 _UNSEEN = "[redacted]"
 _DEEPEST = 8
-_FAILED: Final = object()
+_FAILED: Final[Any] = object()
 
 
 class Redactor:
@@ -75,7 +75,7 @@ class Redactor:
         """
         if self._whole is not None:
             whole = self._whole
-            found = _ask(lambda raw: dict(whole(raw.copy())), features)
+            found = salvage(lambda raw: dict(whole(raw.copy())), features, _FAILED)
             return ({}, [EVERYTHING]) if found is _FAILED else (found, [])
         kept, failed = features.copy(), []
         for name, turn in self._turns.items():
@@ -123,7 +123,7 @@ class Redactor:
 
 def make_redactor(redact: Redact | None, key: bytes | str | None) -> Redactor | None:
     """Return what redacts features, or None where nothing is to be redacted."""
-    return Redactor(redact, key) if redact else None
+    return Redactor(redact, key) if callable(redact) or redact else None
 
 
 def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) -> str | None:
@@ -150,18 +150,10 @@ def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) ->
 
 
 def _turned(turn: Callable[[Any], Any], value: Any) -> Any:
-    absent = _ask(is_absent, value)
-    return value if absent is True else _FAILED if absent is _FAILED else _ask(turn, value)
-
-
-def _ask(call: Callable[[Any], Any], value: Any) -> Any:
-    """Return `call(value)`, or `_FAILED` whatever it raises; a signal gets through."""
-    try:
-        return call(value)
-    except ANYTHING as problem:
-        if was_interrupted(problem, call, value):
-            raise
-        return _FAILED
+    absent = salvage(is_absent, value, _FAILED)
+    if absent is False:
+        return salvage(turn, value, _FAILED)
+    return value if absent is True else _FAILED
 
 
 def _objects(column: Any) -> list[Any]:
