@@ -3,6 +3,7 @@
 import enum
 import hashlib
 import hmac
+import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -195,6 +196,48 @@ def test_a_function_of_all_features():
     assert raw == {"email": "b@x.org", "age": 3}
     for broken in (exits, lambda features: None, lambda features: features["no"], lambda _: 5):
         assert Redactor(broken).features(raw) == ({}, ["*"])
+
+
+@pytest.mark.parametrize("kind", ["one value", "all features", "a table"])
+def test_a_function_may_change_what_it_is_given(kind):
+    """What a function changes in place, at any depth, is a copy: the host keeps its features."""
+
+    def strip(found):
+        found = found["deep"] if kind == "all features" else found
+        found["people"].clear()
+        found["codes"][0] = 0
+        found["pair"][0].append("seen")
+        return {"deep": found} if kind == "all features" else found
+
+    deep = {"people": {"Bob"}, "codes": np.array([4111]), "pair": ([],)}
+    redactor = Redactor(strip if kind == "all features" else {"deep": strip})
+    if kind == "a table":
+        (kept,) = redactor.columns({"deep": [deep]})[0]["deep"]
+    else:
+        kept = redactor.features({"deep": deep})[0]["deep"]
+
+    assert kept == {"people": set(), "codes": np.array([0]), "pair": (["seen"],)}
+    assert deep == {"people": {"Bob"}, "codes": np.array([4111]), "pair": ([],)}
+
+
+def test_what_holds_values_and_cannot_be_copied_costs_the_field():
+    """A function never gets at the host's own container, nor is that kept instead."""
+
+    class Single(list):
+        def __deepcopy__(self, memo):
+            raise TypeError
+
+    raw = {"x": Single(["secret"]), "age": 3}
+
+    assert Redactor({"x": list.copy}).features(raw) == ({"age": 3}, ["x"])
+
+
+def test_a_function_is_handed_other_objects_as_they_are():
+    """What holds no values, such as a connection, is not copied."""
+    lock = threading.Lock()
+
+    assert Redactor({"x": lambda it: it is lock}).features({"x": lock}) == ({"x": True}, [])
+    assert Redactor(lambda it: {"x": it["x"] is lock}).features({"x": lock}) == ({"x": True}, [])
 
 
 def test_a_function_that_has_no_length_redacts_all_the_same():

@@ -1,9 +1,10 @@
 """Features dropped, hashed, masked or rewritten, and the words of an error that would tell them.
 
 What is missing, None or NaN stays so. A redactor that raises costs its field, and never lets the
-raw value through. Equal values have equal hashes, on every host that has the same key, so that
-joins and drift of categories still work: as among the categories of a reference 1, 1.0 and True
-are one value, and "1" is another. The hash of a text can be had anywhere, as
+raw value through; of lists, mappings and the like it is given copies, so that it may change them.
+Equal values have equal hashes, on every host that has the same key, so that joins and drift of
+categories still work: as among the categories of a reference 1, 1.0 and True are one value, and "1"
+is another. The hash of a text can be had anywhere, as
 `hmac.new(key, text.encode(), "sha256").hexdigest()[:32]`.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 import numpy as np
@@ -53,14 +55,14 @@ class Redactor:
         self.actions: dict[str, str] = {}
         self.whole_name = self.key_digest = ""
         if callable(redact):
-            self._whole = redact
+            self._whole = _on_all(redact)
             self.whole_name = _name_of(redact)
             return
         known: dict[str, Callable[[Any], Any] | None] = {"drop": None, "mask": mask}
         if key is not None and "hash" in redact.values():
             known["hash"], self.key_digest = hash_with(key)
         for name, action in redact.items():
-            self._turns[name] = known[action] if isinstance(action, str) else action
+            self._turns[name] = known[action] if isinstance(action, str) else _on_own(action)
             self.actions[name] = _name_of(action)
 
     def features(self, features: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -74,8 +76,7 @@ class Redactor:
             `EVERYTHING` where that of all of them did.
         """
         if self._whole is not None:
-            whole = self._whole
-            found = salvage(lambda raw: dict(whole(raw.copy())), features, _FAILED)
+            found = salvage(self._whole, features, _FAILED)
             return ({}, [EVERYTHING]) if found is _FAILED else (found, [])
         kept, failed = features.copy(), []
         for name, turn in self._turns.items():
@@ -147,6 +148,24 @@ def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) ->
         return text
     found = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
     return re.sub(found, _UNSEEN, text)
+
+
+def _on_own(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the function so that it is handed a value of its own."""
+    return lambda value: function(_own(value))
+
+
+def _on_all(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """Return the function of all features so that it is handed features of its own."""
+    return lambda raw: dict(function({name: _own(value) for name, value in raw.items()}))
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of what holds values, as a list does, and anything else as it is."""
+    kind = type(value)
+    if issubclass(kind, str | bytes) or not issubclass(kind, Container):
+        return value
+    return deepcopy(value)
 
 
 def _turned(turn: Callable[[Any], Any], value: Any) -> Any:
