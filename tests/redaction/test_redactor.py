@@ -316,6 +316,33 @@ def test_an_error_tells_nothing_that_was_redacted():
     assert redact_error("of features that could not be read", {}, {}) == "[redacted]"
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("Bob\nof \tBonn", "{!r}"),
+        ("Bob\nof \tBonn", "[{!r}]"),
+        ('O\'Neil says "hi"', "{!r}"),
+        (Code("Bob\nof \tBonn"), "'Bob\\nof \\tBonn'"),
+        (b"Bob\nof Bonn", "{!r}"),
+        (b"Bob\nof Bonn", "'Bob\\nof Bonn'"),
+        ("Bob@Mail.org", "bob@mail.org"),
+        ("bob@mail.org", "BOB@MAIL.ORG"),
+        ("ZOË", "zoë"),
+        ({"deep": ["Bob\nof Bonn"]}, "{!r}"),
+        (NOON, "{!r}"),
+        (date(2026, 3, 1), "{!r}"),
+    ],
+)
+def test_a_text_tells_no_value_in_other_letters(value, told):
+    """A raw value is taken out as `repr` writes it too, and whichever letters are capitals."""
+    text = redact_error(f"cannot read {told.format(value)}!", {"x": value}, {})
+
+    assert text.startswith("cannot read ")
+    assert "[redacted]" in text
+    for part in ("bob", "bonn", "neil", "hi", "zoë", "2026"):
+        assert part not in text.lower().replace("cannot read", "")
+
+
 @pytest.mark.parametrize("make", [CaptureOptions, Redactor])
 @pytest.mark.parametrize(
     ("redact", "key", "message"),

@@ -130,6 +130,9 @@ def make_redactor(redact: Redact | None, key: bytes | str | None) -> Redactor | 
 def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) -> str | None:
     """Return what may be kept of an error: of an exception its name, of a text all but raw values.
 
+    Of a text that is a best effort: a value is found as it is, in capitals or not, and as `repr`
+    writes it, but not in part, nor in other words.
+
     Args:
         error: What was given as the error of a record.
         raw: The features of the record before redaction.
@@ -147,7 +150,7 @@ def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) ->
     if not words:
         return text
     found = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.sub(found, _UNSEEN, text)
+    return re.sub(found, _UNSEEN, text, flags=re.IGNORECASE)
 
 
 def _on_own(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -192,8 +195,10 @@ def _words(value: Any, room: int) -> Iterator[str]:
         for part in parts:
             yield from _words(part, room - 1)
     elif not salvage(is_absent, value, False):
-        yield salvage(text_of, value, ("", ""))[1]
-        yield str.__str__(salvage(str, value, ""))
+        own = salvage(text_of, value, ("", ""))[1]
+        for text in (own, salvage(str, value, ""), salvage(repr, value, "")):
+            yield str.__str__(text)
+            yield str.__repr__(text)[1:-1]
 
 
 def _name_of(action: Any) -> str:
