@@ -29,7 +29,7 @@ from mlwatch.recorder.buffer import Buffer
 from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.records import CaptureOptions
-from mlwatch.redaction import Redactor, make_redactor, redact_error
+from mlwatch.redaction import Redactor, make_redactor
 from mlwatch.spans import utc_now
 from mlwatch.spool import Spool
 
@@ -324,7 +324,7 @@ class Recorder:
         kept, failed = redactor.features(raw)
         for _ in failed:
             self._changed(buffer, (None, "redaction_failed"))
-        return kept, redact_error(error, raw, kept)
+        return kept, redactor.error(error, raw)
 
     def _changed(self, buffer: Buffer, changed: tuple[Any, str | None]) -> Any:
         """Return what an argument became; count why, or raise when strict."""

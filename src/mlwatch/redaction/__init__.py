@@ -1,7 +1,7 @@
 """Features without what nobody may see, before any byte of them exists."""
 
 from mlwatch.redaction.agreement import Redacted, check_same, fit_columns
-from mlwatch.redaction.redactor import Redactor, make_redactor, redact_error
+from mlwatch.redaction.redactor import Redactor, make_redactor
 
 __all__ = [
     "Redacted",
@@ -9,5 +9,4 @@ __all__ = [
     "check_same",
     "fit_columns",
     "make_redactor",
-    "redact_error",
 ]

@@ -112,6 +112,31 @@ class Redactor:
                 kept[name] = [None if value is _FAILED else value for value in values]
         return {name: kept[name] for name in list(frame.keys()) if name in kept}, +failed
 
+    def error(self, error: Any, raw: Mapping[str, Any]) -> str | None:
+        """Return what may be kept of an error: of an exception its name, of a text no raw value.
+
+        Of a text that is a best effort: a value is found as it is, in capitals or not, and as
+        `repr` writes it, but not in part, nor in other words. It is looked for wherever a feature
+        is redacted, whatever became of it; under a function of all features, of them all.
+
+        Args:
+            error: What was given as the error of a record.
+            raw: The features of the record before redaction.
+        """
+        if error is None:
+            return None
+        if issubclass(type(error), BaseException):
+            return type_name(error)  # the message may hold anything, whole or in part
+        if not raw:
+            return _UNSEEN  # of features that could not be read nobody knows what the text tells
+        text = str.__str__(salvage(str, error, f"<{type_name(error)}>"))
+        names = raw if self._whole is not None else self._turns.keys() & raw.keys()
+        words = {word for name in names for word in _words(raw[name], _DEEPEST)} - {""}
+        if not words:
+            return text
+        found = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+        return re.sub(found, _UNSEEN, text, flags=re.IGNORECASE)
+
     def _rows(self, columns: Mapping[str, Any], failed: Counter[str]) -> dict[str, Any]:
         rows = []
         for values in zip(*map(_objects, columns.values()), strict=True):
@@ -125,32 +150,6 @@ class Redactor:
 def make_redactor(redact: Redact | None, key: bytes | str | None) -> Redactor | None:
     """Return what redacts features, or None where nothing is to be redacted."""
     return Redactor(redact, key) if callable(redact) or redact else None
-
-
-def redact_error(error: Any, raw: Mapping[str, Any], kept: Mapping[str, Any]) -> str | None:
-    """Return what may be kept of an error: of an exception its name, of a text all but raw values.
-
-    Of a text that is a best effort: a value is found as it is, in capitals or not, and as `repr`
-    writes it, but not in part, nor in other words.
-
-    Args:
-        error: What was given as the error of a record.
-        raw: The features of the record before redaction.
-        kept: The same after it.
-    """
-    if error is None:
-        return None
-    if issubclass(type(error), BaseException):
-        return type_name(error)  # the message may hold anything, whole or in part
-    if not raw:
-        return _UNSEEN  # of features that could not be read nobody knows what the text tells
-    text = str.__str__(salvage(str, error, f"<{type_name(error)}>"))
-    changed = [value for name, value in raw.items() if kept.get(name, _FAILED) is not value]
-    words = {word for value in changed for word in _words(value, _DEEPEST)} - {""}
-    if not words:
-        return text
-    found = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.sub(found, _UNSEEN, text, flags=re.IGNORECASE)
 
 
 def _on_own(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
