@@ -5,6 +5,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -306,3 +307,16 @@ def test_what_is_masked_is_missing():
 
     assert [event[5]["a"] for event in told.events] == [1.0, None, 3.0]
     assert [event[6] for event in told.events] == [1, 2, 3]
+
+
+def test_a_batch_that_cannot_be_unfolded_costs_no_other_record():
+    """What a future version packs in its own way is counted by its rows, and reading goes on."""
+    told = Told()
+    told.batch({"x": [1.0, 2.0]}, [1, 2])
+    told.recorder.flush()
+    fields = [2, "m", "1", NOW, {"prefix": "p", "first": 0}, ["x"], [{"kind": "?!", "data": b""}]]
+    told.spool.append([msgspec.msgpack.encode(["b", *fields, [1, 2], None])], 2, {}, {})
+    told.batch({"x": [3.0]}, [3])
+
+    assert [event[5] for event in told.events] == [{"x": 1.0}, {"x": 2.0}, {"x": 3.0}]
+    assert sum(frame.dropped.get("undecodable", 0) for frame in told.frames) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import logging
@@ -438,6 +439,54 @@ def test_a_predict_function_is_watched(make):
     assert frame["segment"].dropna().tolist() == ["web"]
     assert frame["latency_ms"].min() >= 0
     assert monitor.status().noted == {}
+
+
+def test_a_watched_function_may_have_any_parameters(make):
+    """Defaults, keywords that are the features, partials, class methods and callable objects."""
+    monitor = make()
+
+    @monitor.watch
+    def by_default(row={"x": 0.1, "c": "a"}):  # noqa: B006
+        return row["x"]
+
+    @monitor.watch
+    def by_keyword(**features):
+        return features["x"]
+
+    class Scorer:
+        async def __call__(self, row):
+            return row["x"]
+
+    assert by_default() == 0.1
+    assert by_keyword(x=0.2, c="a") == 0.2
+    assert (
+        monitor.watch(functools.partial(lambda scale, row: row["x"] * scale, 1.0))(
+            {"x": 0.3, "c": "b"}
+        )
+        == 0.3
+    )
+    assert asyncio.run(monitor.watch(Scorer())({"x": 0.4, "c": "b"})) == 0.4
+    monitor.run_cycle()
+    frame = monitor.window(START, START + MINUTE).frame().sort_values("prediction")
+    assert frame["prediction"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert frame["feature/x"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert monitor.status().noted == {}
+
+
+def test_what_cannot_be_watched_is_refused(make):
+    """A generator has not predicted when it returns, and some builtins have no parameters."""
+
+    def items(row):
+        yield row["x"]
+
+    async def later(row):
+        yield row["x"]
+
+    for function in (items, later):
+        with pytest.raises(ConfigurationError, match="generator"):
+            make().watch(function)
+    with pytest.raises(ConfigurationError, match="features="):
+        make().watch(max)
 
 
 def test_a_watched_function_may_fail(make):

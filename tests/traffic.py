@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlwatch.ingest.join import Known, join
+from mlwatch.ingest.join import Known, Missed, join
 from mlwatch.records import Table
 from mlwatch.reference import Reference
 from mlwatch.window import Window
@@ -61,6 +61,13 @@ def window(
     known, panes = Known(), []
     for places in np.array_split(np.arange(len(events)), parts):
         stretch = [events[place] for place in places]
-        joined = join(stretch, known, lambda _: reference, {}, arrivals=arrivals, missed=missed)
+        joined = join(
+            stretch,
+            known,
+            lambda _: reference,
+            {},
+            arrivals=arrivals,
+            missed=Missed(START, "1", missed, 0),
+        )
         panes += joined.rows("m")[Table.panes]
     return Window("m", "1", START, START + span, tuple(panes), reference)

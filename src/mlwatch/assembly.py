@@ -109,7 +109,16 @@ def build(
     )
     tallies = {name: part.tally for name, part in named.items() if hasattr(part, "tally")}
     watched = drift.independent_labels or any(isinstance(it, ErrorRateCollector) for it in chosen)
-    ingest = Ingest(model, spool, store, references, clock, tallies, arrivals=watched)
+    ingest = Ingest(
+        model,
+        spool,
+        store,
+        references,
+        clock,
+        tallies,
+        arrivals=watched,
+        model_version=model_version,
+    )
     manager = AlertManager(model, told, alerts)
     every_rule = {f"{part_name(rule)} {place}": rule for place, rule in enumerate(judged, 1)}
     cycle = Cycle(model, model_version, store, named, every_rule, manager, capture.retention)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -93,8 +93,12 @@ def watched(
     """
     import inspect  # not needed to import mlwatch
 
-    names = list(inspect.signature(predict).parameters)
-    read = features if callable(features) else _reader(_name_of(predict), names, features)
+    if inspect.isgeneratorfunction(predict) or inspect.isasyncgenfunction(predict):
+        raise ConfigurationError(
+            f"watch: {_name_of(predict)} is a generator, which has not predicted when it returns; "
+            "use observe() around what takes its items"
+        )
+    read = features if callable(features) else _reader(predict, features)
 
     def enter(args: Any, named: Any) -> Observation:
         return observe(salvage(lambda given: read(*given[0], **given[1]), (args, named), None))
@@ -124,18 +128,28 @@ def _name_of(predict: Callable[..., Any]) -> str:
     return str(getattr(predict, "__qualname__", type_name(predict)))
 
 
-def _reader(function: str, names: Sequence[str], name: str | None) -> Callable[..., Any]:
-    """Return what reads one argument of a call."""
-    own = [it for it in names if it not in {"self", "cls"}]
-    wanted = name or next(iter(own), "")
+def _reader(predict: Callable[..., Any], name: str | None) -> Callable[..., Any]:
+    """Return what reads one argument of a call, given or by default."""
+    import inspect
+
+    try:
+        signature = inspect.signature(predict)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"watch: {_name_of(predict)} does not tell its parameters ({error}); give "
+            "features=, a function of all arguments"
+        ) from error
+    names = list(signature.parameters)
+    wanted = name or next((it for it in names if it not in {"self", "cls"}), "")
     if wanted not in names:
         raise ConfigurationError(
-            f"watch(features={name!r}): {function} has the parameters "
+            f"watch(features={name!r}): {_name_of(predict)} has the parameters "
             f"{', '.join(names) or 'none'}; name one of them, or give a function of all arguments"
         )
-    place = names.index(wanted)
 
     def read(*args: Any, **named: Any) -> Any:
-        return args[place] if place < len(args) else named[wanted]
+        bound = signature.bind(*args, **named)
+        bound.apply_defaults()
+        return bound.arguments[wanted]
 
     return read

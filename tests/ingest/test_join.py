@@ -20,7 +20,7 @@ from tests.service import (
 )
 
 from mlwatch import Profile, Reference, Table
-from mlwatch.ingest.join import Known, join, request_keys
+from mlwatch.ingest.join import Known, Missed, join, request_keys
 from mlwatch.records import Batch
 from mlwatch.stores import MemoryStore
 from mlwatch.window import Window
@@ -324,3 +324,17 @@ def test_panes_hold_what_their_rows_count():
         wanted = fitted.count({name: [row[name] for row in own] for name in data})
         assert {name: tallies[name] for name in wanted.to_tallies()} == wanted.to_tallies()
         assert Profile.from_tallies(fitted.profile.grids, tallies, len(own)) == wanted
+
+
+def test_what_was_missed_alone_is_traffic_of_its_time():
+    """Where nothing found room, how many came is in the pane of that time and version."""
+    joined = join([], Known(), lambda _: reference(), {}, missed=Missed(START, VERSION, 10, 3))
+    ((key, tallies),) = joined.panes.items()
+
+    assert key == (VERSION, reference().fingerprint, START)
+    assert tallies == {"rows": {"recorded": 10, "missed": 10, "missed_requests": 3}}
+
+
+def test_nothing_missed_makes_no_pane():
+    """An ordinary stretch without a prediction leaves no empty pane behind."""
+    assert join([], Known(), lambda _: None, {}, missed=Missed(START, VERSION, 0, 0)).panes == {}

@@ -51,14 +51,16 @@ class TrafficCollector:
         tally = window.tally("latency_ms")
         for share in self.quantiles if tally else ():
             yield _latency("latency_ms", tally, share, {})
+        missed = rows.get("missed_requests", 0)
+        why = f"memory was full: {missed:,} requests more are in no figure" if missed else ""
         for endpoint in endpoints.read(window.tallies):
-            yield from self._requests(endpoint)
+            yield from self._requests(endpoint, why)
 
-    def _requests(self, endpoint: Endpoint) -> Iterator[Metric]:
+    def _requests(self, endpoint: Endpoint, why: str) -> Iterator[Metric]:
         n, labels = endpoint.requests, {"endpoint": endpoint.name}
-        yield Metric("request_count", float(n), n=n, labels=labels)
+        yield Metric("request_count", float(n), n=n, labels=labels, why=why)
         low, high = intervals.share(endpoint.failed, n)
-        yield Metric("request_error_rate", endpoint.failed / n, low, high, n, labels)
+        yield Metric("request_error_rate", endpoint.failed / n, low, high, n, labels, why=why)
         for share in self.quantiles if endpoint.latency else ():
             yield _latency("request_latency_ms", endpoint.latency, share, labels)
 

@@ -54,6 +54,23 @@ class Known:
     endpoints: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What came and found no room in memory, of which nothing else is known.
+
+    Args:
+        time: When that was told.
+        model_version: The monitor's own.
+        predictions: How many predictions.
+        requests: How many requests.
+    """
+
+    time: datetime
+    model_version: str
+    predictions: int
+    requests: int
+
+
 @dataclass
 class Joined:
     """What a stretch of events adds to the store, and its account."""
@@ -107,7 +124,7 @@ def join(
     tallies: Mapping[str, Tally],
     *,
     arrivals: datetime | None = None,
-    missed: int = 0,
+    missed: Missed | None = None,
 ) -> Joined:
     """Join events with what is known.
 
@@ -120,8 +137,7 @@ def join(
             counts nothing and is a fault.
         arrivals: Count right and wrong labels at the time they arrive, too: at their own, but not
             before this one, since whoever watches them in order has passed by there.
-        missed: How many more predictions came and found no room in memory; they are traffic of
-            the pane of the last one that did.
+        missed: What else came and found no room in memory.
     """
     joined = Joined(arrivals=arrivals)
     for event in breathing(events):
@@ -134,10 +150,8 @@ def join(
         else:
             joined.dropped["malformed"] += 1
     _count_predictions(joined, references, tallies)
-    if missed and joined.predictions:
-        last = joined.predictions[-1]
-        key = _pane_key(last, references(last.model_version))
-        add_tallies(joined.panes[key], {"rows": {"recorded": missed, "missed": missed}})
+    if missed is not None:
+        _count_missed(joined, missed, references)
     return joined
 
 
@@ -288,7 +302,24 @@ def _count_predictions(
             _count_further(group, tallies, into, joined)
 
 
-def _pane_key(row: Prediction, reference: Reference | None) -> PaneKey:
+def _count_missed(joined: Joined, missed: Missed, references: FindReference) -> None:
+    """Count as traffic what found no room in memory: in the pane of the last prediction that did.
+
+    Where none did, in that of the time and the version given.
+    """
+    rows = {"recorded": missed.predictions, "missed": missed.predictions}
+    counts = {name: count for name, count in rows.items() if count}
+    if missed.requests:
+        counts["missed_requests"] = missed.requests
+    if not counts:
+        return
+    last = joined.predictions[-1] if joined.predictions else missed
+    reference = references(last.model_version)
+    key = _pane_key(last, reference)
+    add_tallies(joined.panes.setdefault(key, {}), {"rows": counts})
+
+
+def _pane_key(row: Prediction | Missed, reference: Reference | None) -> PaneKey:
     fingerprint = "" if reference is None else reference.fingerprint
     return row.model_version, fingerprint, floor(row.time, MINUTE)
 

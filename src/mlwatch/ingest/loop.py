@@ -7,17 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from mlwatch import _threads
 from mlwatch._guard import attempt, explain
 from mlwatch.errors import ConflictError, DataError, SpoolError
-from mlwatch.ingest.join import Joined, Known, Tally, join, request_keys
+from mlwatch.ingest.join import Joined, Known, Missed, Tally, join, request_keys
 from mlwatch.ingest.pieces import Piece, body_after, fresh, halved, whole, with_account
 from mlwatch.protocols import MetricStore
-from mlwatch.recorder import MISSED
+from mlwatch.recorder import MISSED, MISSED_REQUESTS
 from mlwatch.records import (
     Account,
     Batch,
@@ -57,6 +57,7 @@ class Ingest:
         arrivals: Count right and wrong labels at the time they arrive, too.
         health: How the parts fared that ran since `take_health` was last called.
         endpoints: Those whose requests are told apart from others.
+        model_version: The version of what came and was not kept.
     """
 
     model: str
@@ -68,6 +69,7 @@ class Ingest:
     arrivals: bool = False
     health: dict[str, Fault | None] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
+    model_version: str = ""
 
     def run(self, rest: float = 0.0) -> int:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
@@ -200,7 +202,13 @@ class Ingest:
             return Joined(dropped=Counter(poisonous=len(events))), None
         known = self._known(events)
         arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
-        missed = sum(piece.account.noted.get(MISSED, 0) for piece in pieces)
+        noted = [piece.account.noted for piece in pieces]
+        missed = Missed(
+            pieces[-1].frame.time.astimezone(UTC),
+            self.model_version,
+            predictions=sum(it.get(MISSED, 0) for it in noted),
+            requests=sum(it.get(MISSED_REQUESTS, 0) for it in noted),
+        )
         call = partial(join, arrivals=arrivals, missed=missed)
         joined, fault = attempt("ingest", call, events, known, self.references, self.tallies)
         if fault is not None and isinstance(fault.cause, MemoryError):

@@ -239,7 +239,7 @@ class Monitor(Recording, Usual):
         """
         if self._closed:
             raise ConfigurationError("start() after close(): make a new Monitor")
-        if not 0 < share <= 1:
+        if not isinstance(share, int | float) or not 0 < share <= 1:
             raise ConfigurationError(f"start(share={share!r}): must be a share above 0, up to 1")
         self._rest = 1 / share - 1
         if not self._parts.disabled:

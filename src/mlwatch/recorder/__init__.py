@@ -3,13 +3,14 @@
 from mlwatch.recorder.disabled import NoRecorder, is_disabled
 from mlwatch.recorder.lifetime import EXIT_SECONDS
 from mlwatch.recorder.recorder import Recorder
-from mlwatch.recorder.statistics import MISSED, CaptureStatistics
+from mlwatch.recorder.statistics import MISSED, MISSED_REQUESTS, CaptureStatistics
 
 AnyRecorder = Recorder | NoRecorder
 
 __all__ = [
     "EXIT_SECONDS",
     "MISSED",
+    "MISSED_REQUESTS",
     "AnyRecorder",
     "CaptureStatistics",
     "NoRecorder",

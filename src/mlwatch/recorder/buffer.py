@@ -12,7 +12,7 @@ from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.errors import SpoolError
 from mlwatch.recorder.ownership import claim
-from mlwatch.recorder.statistics import MISSED, CaptureStatistics, Notices
+from mlwatch.recorder.statistics import MISSED, MISSED_REQUESTS, CaptureStatistics, Notices
 from mlwatch.recorder.thinning import keeps
 from mlwatch.records import CaptureOptions
 from mlwatch.spool import Spool
@@ -118,10 +118,10 @@ class Buffer:
 
     def add_request(self, record: bytes) -> None:
         """Take how a request ended, while there is room; it yields first, being worth the least."""
-        if self.is_crowded:
-            self.drop("thinned")
-        elif not self._put(record, 1, self._max_bytes):
-            self.drop(self._full)
+        crowded = self.is_crowded
+        if crowded or not self._put(record, 1, self._max_bytes):
+            self._noted[MISSED_REQUESTS] += 1
+            self.drop("thinned" if crowded else self._full)
 
     def add_rows(self, record: bytes, ids: Sequence[str], rows: slice) -> None:
         """Take many encoded predictions, or drop them all when there is no room."""

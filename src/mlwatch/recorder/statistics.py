@@ -14,6 +14,9 @@ _QUIET_SECONDS = 60.0
 MISSED: Final = "missed_predictions"
 """Under what it is noted how many of the records that were dropped are predictions."""
 
+MISSED_REQUESTS: Final = "missed_requests"
+"""The same of requests."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureStatistics:
@@ -60,7 +63,10 @@ class Notices:
         """Log the reasons that have grown, with by how much; and that the spool fails."""
         for reason, count in now.dropped.items():
             self._tell(f"dropped: {reason}", count, "%d records were dropped (%s)", reason)
-        for reason in now.noted.keys() - {MISSED}:  # which the reasons of the drops tell
+        for reason in now.noted.keys() - {
+            MISSED,
+            MISSED_REQUESTS,
+        }:  # which the reasons of the drops tell
             count = now.noted[reason]
             self._tell(f"noted: {reason}", count, "%d times in what was recorded: %s", reason)
         self._tell("spool", failures, "%d failures to write the spool: %s", now.last_error)

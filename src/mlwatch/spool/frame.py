@@ -188,10 +188,10 @@ def decode_frame(segment: SegmentId, payload: Payload, lost: Counts = NOTHING) -
     for data in payload.records:
         try:
             record, changed = decode_record(data)
-        except msgspec.DecodeError:
+            records += list(events_of(record))
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError):
             undecodable += rows_in(data)
             continue
-        records += events_of(record)
         if changed:
             replaced["unencodable_value"] += 1
             replaced.update(f"unencodable_value: {name}" for name in changed)
