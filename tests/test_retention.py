@@ -16,6 +16,7 @@ from mlwatch import (
     Monitor,
     Retention,
     Severity,
+    StoreError,
     Table,
 )
 from mlwatch.catalogue import CATALOGUE
@@ -215,6 +216,61 @@ def test_a_store_that_does_not_say_how_large_it_is_cannot_be_bounded():
     with pytest.raises(ConfigurationError, match="does not say how large it is"):
         monitor(Bare(), ManualClock(START), 1000)
     monitor(Bare(), ManualClock(START), None).close()
+
+
+def test_a_store_may_say_how_large_it_is_in_any_way():
+    """An attribute of the object is as good as a property; a bound is held by it."""
+
+    class Bare:
+        def __init__(self, inner, size):
+            self.write, self.read, self.claim = inner.write, inner.read, inner.claim
+            self.prune, self.close, self.bytes = inner.prune, inner.close, size
+
+    watched = monitor(Bare(MemoryStore(), 1234), ManualClock(START), 10_000)
+    report = watched.run_cycle()
+    assert (report["monitor_store_bytes"].value, report.faults) == (1234.0, ())
+    (fault,) = monitor(Bare(MemoryStore(), "1 GB"), ManualClock(START), 10_000).run_cycle().faults
+    assert "bytes is '1 GB'" in fault.error
+
+
+@pytest.mark.parametrize("broken", ["prune", "bytes"])
+def test_a_store_that_cannot_be_shortened_silences_nothing(broken):
+    """Where rows cannot be removed, or measured, the cycle tells that, and whatever else it finds.
+
+    Once it works again, the alert resolves.
+    """
+
+    class Broken(MemoryStore):
+        mended = False
+
+        def prune(self, before):
+            if broken == "prune" and not self.mended:
+                raise StoreError("no DELETE")
+            return super().prune(before)
+
+        @property
+        def bytes(self):
+            if broken == "bytes" and not self.mended:
+                raise RuntimeError("no size")
+            return super().bytes
+
+    def rule(metrics):
+        raise ValueError("no rule")
+
+    clock, store, told = ManualClock(START), Broken(), RecordingNotifier()
+    watched = monitor(store, clock, 10**9, rules=[rule])
+    watched._parts.cycle.manager.notifiers.append(told)
+    report = watched.run_cycle()
+    assert [fault.part for fault in report.faults] == ["rule rule 1", "retention"]
+    assert sorted(alert.title for alert in told.alerts) == [
+        "monitoring fault in retention",
+        "monitoring fault in rule rule 1",
+    ]
+    store.mended = True
+    clock.advance(5 * MINUTE)
+    assert [fault.part for fault in watched.run_cycle().faults] == ["rule rule 1"]
+    assert told.alerts[-1].state == "resolved"
+    assert len(told.alerts) == 3
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "1 GB", True])

@@ -33,6 +33,7 @@ from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
 from mlwatch.records.table import listed
 from mlwatch.redaction import Redacted, check_same, make_redactor
 from mlwatch.reference import FindReference, Reference
+from mlwatch.retention import says_size
 from mlwatch.spans import MINUTE
 from mlwatch.spool import DiskSpool, Spool
 from mlwatch.training import PREDICTION
@@ -96,7 +97,7 @@ def build(
     named = _named("collectors", chosen)
     _require_distinct_results(detectors or [])
     _named("notifiers", told)
-    if capture.retention.max_bytes is not None and not hasattr(type(store), "bytes"):
+    if capture.retention.max_bytes is not None and not says_size(store):
         raise ConfigurationError(
             f"Retention(max_bytes=...): {store!r} does not say how large it is; give it a property "
             "`bytes`, or leave max_bytes out"

@@ -74,7 +74,8 @@ class Cycle:
     ) -> CycleReport:
         """Judge the windows, one a model version, and return what was found.
 
-        A collector, detector, rule or notifier that raises becomes a fault; the others still run.
+        A collector, detector, rule or notifier that raises becomes a fault, and so does a store
+        that cannot remove what is too old; the others still run.
 
         Args:
             windows: The windows, the monitor's own version first.
@@ -88,11 +89,10 @@ class Cycle:
         judged = _insist(lambda: self._judge(windows, now, health or {}, status or Status()))
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
-        parts = [*(f"rule {name}" for name in self.rules), *used]
-        kept = prune(self.store, self.retention, now)
-        if kept is not None:
-            parts.append(RETENTION)
-            late += [kept.fault] if kept.fault else []
+        parts = [*(f"rule {name}" for name in self.rules), *used, RETENTION]
+        kept, failed = attempt(RETENTION, prune, self.store, self.retention, now)
+        misfit = failed or (kept.fault if kept else None)
+        late += [misfit] if misfit else []
         told = _fault_metrics(parts, late, windows[0])
         told += [_of_model(kept.metric, windows[0])] if kept else []
         about_faults = {k: r for k, r in self.rules.items() if isinstance(r, MonitoringFault)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,15 +88,20 @@ def _fit(store: MetricStore, most: int, now: datetime) -> Kept:
     return Kept(Metric("monitor_store_bytes", float(size), n=1, why=why), _misfit(size, most, left))
 
 
+def says_size(store: object) -> bool:
+    """Return whether a store has `bytes`, of its own or by its class, without measuring it."""
+    return inspect.getattr_static(store, "bytes", None) is not None
+
+
 def size_of(store: MetricStore) -> int:
     """Return how many bytes the rows of a store take.
 
     Raises:
-        StoreError: It does not say, or cannot be read.
+        StoreError: It says no number, or cannot be read.
     """
     size = getattr(store, "bytes", None)
     if not isinstance(size, int):
-        raise StoreError(f"{store!r} has no `bytes`, which Retention(max_bytes=...) needs")
+        raise StoreError(f"{store!r}.bytes is {size!r}; Retention(max_bytes=...) needs an int")
     return size
 
 
