@@ -302,10 +302,10 @@ def test_a_cycle_that_failed_is_made_up_for_at_once(make, clock):
     class Flaky(MemoryStore):
         broken = True
 
-        def prune(self, before):
+        def write(self, batch):
             if self.broken:
                 raise StoreError("down for a moment")
-            return super().prune(before)
+            super().write(batch)
 
     store = Flaky()
     monitor = make(store, every=HOUR)
@@ -1134,10 +1134,11 @@ def test_a_run_that_meets_a_damaged_spool_is_judged_and_told(tmp_path, make):
     report = monitor.run_cycle()
     assert report["prediction_count"].value == 20
     assert [fault.part for fault in report.faults] == ["spool"]
-    assert [alert.title for alert in told.alerts] == ["monitoring fault in spool"]
+    assert "monitoring fault in spool" in [alert.title for alert in told.alerts]
     foreign.unlink()
     assert monitor.run_cycle().faults == ()
-    assert [alert.state for alert in told.alerts] == ["firing", "resolved"]
+    states = [alert.state for alert in told.alerts if "fault in spool" in alert.title]
+    assert states == ["firing", "resolved"]
 
 
 def test_a_spool_that_cannot_be_written_is_told(make):

@@ -246,6 +246,43 @@ def test_a_backlog_that_cannot_be_ingested_lags(tmp_path):
     service.monitor.close()
 
 
+def test_an_error_of_the_monitor_is_told_until_it_works_again(tmp_path):
+    """What the monitor cannot do alerts with what it is, and resolves once that works."""
+    folder = tmp_path / MODEL
+    service = Service(capture=CaptureOptions(spool=tmp_path))
+    append(DiskSpool(folder, clock=service.clock), prediction("a"))
+    (segment,) = folder.glob("*.seg")
+    whole = segment.read_bytes()
+    segment.write_bytes(b"of no version that is known here")
+    service.cycle()
+    assert "warning the monitor itself fails at something" in service.titles
+    alert = next(it for it in service.told.alerts if "monitor_error" in it.title)
+    assert segment.name in alert.why
+    segment.write_bytes(whole)
+    service.cycle()
+    assert "warning no longer: the monitor itself fails at something" in service.titles
+    service.monitor.close()
+
+
+def test_a_gap_between_cycles_is_told_afterwards():
+    """Days without a cycle are news; a first start, a night, and a job once a day are none."""
+    service = Service()
+    for gap in (5 * MINUTE, 14 * HOUR, 24 * HOUR, 25 * HOUR):
+        service.cycle(gap)
+    assert service.titles == []
+    service.cycle(50 * HOUR)
+    assert service.titles == ["info no cycle was run for more than a day"]
+    service.cycle()
+    assert service.titles[1:] == ["info no longer: no cycle was run for more than a day"]
+
+
+def test_every_figure_that_can_go_wrong_has_a_limit():
+    """Only totals, sizes in bytes (their shares have one) and a share's seconds have none."""
+    own = {name for name in CATALOGUE if name.startswith("monitor_")}
+    free = {name for name in own if CATALOGUE[name].kind == "total" or name.endswith("_bytes")}
+    assert {limit.metric for limit in LIMITS} == own - free - {"monitor_cycle_seconds"}
+
+
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)
 def test_each_limit_fires_beyond_it_and_says_what_to_do(limit):
     """A limit is of a metric that is measured, fires beyond it, resolves, and has a remedy."""

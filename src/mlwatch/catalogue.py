@@ -147,7 +147,11 @@ _SPECS = (
         ("part",),
     ),
     MetricSpec(
-        "monitor_recorded", "records", "total", "", "Predictions and outcomes handed over, ever."
+        "monitor_recorded",
+        "records",
+        "total",
+        "",
+        "Predictions, outcomes and requests handed over, ever.",
     ),
     MetricSpec("monitor_stored", "records", "total", "", "Those of them that are in the store."),
     MetricSpec(

@@ -1,4 +1,4 @@
-"""Rules on the monitor itself: what is lost, what lags behind, what fills up."""
+"""Rules on the monitor itself: what is lost, lags behind, fills up, fails or was not run."""
 
 from __future__ import annotations
 
@@ -115,6 +115,22 @@ LIMITS = (
         name="cycles take longer than the time between them",
         remedy="the median of the last three; what they judge is late. Raise Monitor(every=...), "
         "shorten window=, or leave out a collector",
+    ),
+    Limit(
+        metric="monitor_error",
+        above=0.0,
+        name="the monitor itself fails at something",
+        remedy="what it says (monitor.status().last_error) failed when it was last tried; resolves "
+        "with the first cycle that finds it working",
+    ),
+    Limit(
+        metric="monitor_last_cycle_age_seconds",
+        above=26 * 3600.0,  # a job that runs once a day is as it should be
+        severity=Severity.INFO,
+        name="no cycle was run for more than a day",
+        remedy="told by the first cycle after the gap, since it is cycles that tell: in the gap "
+        "nothing could alert. All is well where the service was off. Otherwise watch "
+        "monitor.status().last_cycle from outside, which sees a gap while it lasts",
     ),
 )
 """What the monitor itself may reach, when nothing else is said."""

@@ -17,7 +17,7 @@ class Account:
     It only grows: the progress of a writer is forgotten with the panes, its account is not.
 
     Args:
-        recorded: Predictions and outcomes that were handed over.
+        recorded: Predictions, outcomes and requests that were handed over.
         stored: Those that are in the store.
         dropped: The rest, by reason.
         noted: What was stored but is worth knowing, by reason.
