@@ -111,6 +111,7 @@ class Settled:
             status = monitor.status()
             self.ids = [row.request_id for row in store.read(Table.predictions)]
         self.stored, self.dropped, self.noted = status.stored, status.dropped, status.noted
+        self.recorded = status.recorded
         self.error = status.last_error
 
     def missing(self, acknowledged: int) -> int:

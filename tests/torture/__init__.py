@@ -101,6 +101,10 @@ Rows of the torture list
         tests/redaction/test_canary.py::test_a_secret_is_nowhere
     gunicorn, uvicorn, uwsgi by SIGTERM
         tests/integrations/test_servers.py::test_after_sigterm_every_answered_prediction_is_stored
+    the same by SIGKILL
+        tests/integrations/test_servers.py::test_sigkill_costs_no_more_than_the_last_moment
+    the same, with a store that hangs
+        tests/integrations/test_servers.py::test_a_store_that_hangs_holds_up_no_exit
     gevent
         tests/test_threads.py::test_under_gevent_the_drainer_is_a_real_thread
     1,000 monitors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -108,3 +109,113 @@ def payload(source: Random, depth: int = 3) -> Any:
     if source.random() < 0.05:
         return value(source, depth)
     return {_key(source): value(source, depth) for _ in range(source.randrange(8))}
+
+
+def call(watch: Any, source: Random) -> tuple[list[Any], int]:
+    """Hand a random payload over by a random verb; return its ids, and how many records it is."""
+    (verb,) = source.choices(*zip(*_VERBS, strict=True))
+    return verb(watch, source)
+
+
+def _any(source: Random, *usual: Any) -> Any:
+    """Return mostly one of what is usual, now and then any value."""
+    return source.choice(usual) if source.random() < 0.9 else value(source, 1)
+
+
+def _own_id(source: Random) -> Any:
+    """Return mostly none, now and then one of a few that come again and again."""
+    return _any(source, *[None] * 10, f"own-{source.randrange(1000)}")
+
+
+def _version(source: Random) -> Any:
+    return None if source.random() < 0.99 else value(source, 1)  # each has panes of its own
+
+
+def _prediction(watch: Any, source: Random) -> tuple[list[Any], int]:
+    outcome = _any(source, None, 1, "yes")
+    known_as = watch.record_prediction(
+        payload(source),
+        payload(source, 1),
+        probability=_any(source, None, 0.5, {"a": 0.1}, [0.2, 0.8]),
+        request_id=_own_id(source),
+        model_version=_version(source),
+        latency_ms=_any(source, None, 1.5, -1, float("nan")),
+        outcome=outcome,
+        error=_any(source, None, "TimeoutError"),
+        segment=_any(source, None, "north"),
+        timestamp=_any(source, None, None, datetime(2024, 1, 1, tzinfo=UTC)),
+    )
+    return [known_as], 1 + (outcome is not None)
+
+
+def _plain(watch: Any, source: Random) -> tuple[list[Any], int]:
+    return [watch.record_prediction(payload(source), payload(source, 1))], 1
+
+
+def _outcome(watch: Any, source: Random) -> tuple[list[Any], int]:
+    watch.record_outcome(_any(source, f"own-{source.randrange(1000)}"), value(source, 1))
+    return [], 1
+
+
+def _batch(watch: Any, source: Random) -> tuple[list[Any], int]:
+    """Columns, now and then of unequal lengths, or what is none and counts as one record."""
+    rows = source.randrange(1, 6)
+    lengths = [rows if source.random() < 0.9 else source.randrange(6) for _ in range(4)]
+    columns = [_column(source, length) for length in lengths]
+    frame: Any = {_key(source): columns[0], "other": columns[1]}
+    own = None if source.random() < 0.8 else [_own_id(source) for _ in range(lengths[3])]
+    used = lengths[:3] if own is None else lengths
+    if source.random() < 0.1:
+        frame = source.choice((None, 5, "text", Raising(), RaisingDict(a=[1]), {"a": "text"}))
+        used = [1]
+    ids = watch.record_batch(
+        frame, columns[2], request_ids=own, model_version=_version(source), timestamp=None
+    )
+    return list(ids), max(used)
+
+
+def _column(source: Random, rows: int) -> Any:
+    if source.random() < 0.3:
+        return np.arange(rows).astype(source.choice(("f4", "i8", "M8[s]", "O")))
+    return [value(source, 2) for _ in range(rows)]
+
+
+def _request(watch: Any, source: Random) -> tuple[list[Any], int]:
+    watch.record_request(
+        _any(source, "/predict"),
+        _any(source, 200, 404, 500),
+        _any(source, None, 1.5),
+        timestamp=_any(source, None),
+    )
+    return [], 1
+
+
+def _observe(watch: Any, source: Random) -> tuple[list[Any], int]:
+    fails = source.random() < 0.2
+    with suppress(ArithmeticError), watch.observe(payload(source), segment="south") as seen:
+        seen.prediction = payload(source, 1)
+        seen.probability = _any(source, None)
+        seen.outcome = _any(source, None, 1)
+        if fails:
+            raise ArithmeticError
+    return [seen.request_id], 1 + (seen.outcome is not None)
+
+
+def _watch(watch: Any, source: Random) -> tuple[list[Any], int]:
+    """Call a watched function; nobody hears its id."""
+    served = payload(source, 1)
+    predict = watch.watch(lambda features: served)
+    assert predict(payload(source)) is served
+    return [], 1
+
+
+_VERBS = (
+    (_plain, 8),
+    (_prediction, 8),
+    (_outcome, 4),
+    (_batch, 2),
+    (_request, 2),
+    (_observe, 2),
+    (_watch, 1),
+)
+"""What takes a payload, and how often."""

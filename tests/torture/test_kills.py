@@ -1,11 +1,10 @@
 """SIGKILL at random moments: what is lost is the newest, and little of it."""
 
-import mmap
 import random
-import struct
 import time
 from collections import Counter
 
+import numpy as np
 from tests.processes import STORE, Account, Settled, start
 
 from mlwatch import Table
@@ -42,28 +41,17 @@ def test_what_was_flushed_survives_a_kill(tmp_path, scale):
 
 
 SECONDS = 0.25  # the flush interval
-RATE = 2000  # records a second
+RATES = (600, 8000)  # records a second: the interval ends a batch, or a thousand records do
 BATCH = 1000
 
 
-class Tally:
-    """A number that a child counts up in shared memory, where a kill cannot take it back."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(8))
-        with path.open("r+b") as file:
-            self._shared = mmap.mmap(file.fileno(), 8)
-
-    @property
-    def value(self):
-        return struct.unpack("<q", self._shared)[0]
-
+MOST = 2**17  # records that a child may make
 
 COUNTING = """
 import mmap, struct
 
-with open(sys.argv[1] + ".tally", "r+b") as file:
-    shared = mmap.mmap(file.fileno(), 8)
+with open(sys.argv[1] + ".times", "r+b") as file:
+    times = mmap.mmap(file.fileno(), 0)  # shared memory, where a kill takes nothing back
 watch = monitor(flush_interval=timedelta(seconds={seconds}))
 print("ready", flush=True)
 begun, count = time.monotonic(), 0
@@ -71,7 +59,7 @@ while True:
     due = int((time.monotonic() - begun) * {rate})
     for count in range(count + 1, due + 1):
         watch.record_prediction({{"a": 1, "b": "x"}}, 0.5, request_id=str(count))
-        shared[:] = struct.pack("<q", count)
+        times[8 * count - 8 : 8 * count] = struct.pack("<d", time.monotonic())
     time.sleep(0.001)
 """
 
@@ -79,23 +67,29 @@ while True:
 def test_a_kill_takes_the_newest_and_no_more_than_promised(tmp_path, scale):
     """Of what was acknowledged, one flush interval and one batch are lost at most, all newest."""
     moments = random.Random(2)
-    lost = []
+    lost, beyond, ages = [], [], []
     for life in range(scale(6, 24)):
-        folder = tmp_path / str(life)
-        tally = Tally(tmp_path / f"{life}.tally")
-        writer = start(COUNTING.format(seconds=SECONDS, rate=RATE), folder)
+        folder, shared = tmp_path / str(life), tmp_path / f"{life}.times"
+        shared.write_bytes(bytes(8 * MOST))
+        writer = start(COUNTING.format(seconds=SECONDS, rate=RATES[life % 2]), folder)
         assert writer.stdout.readline() == "ready\n"
         time.sleep(moments.uniform(0.1, 1.5))
+        killed = time.monotonic()
         writer.kill()
         writer.communicate()
-        settled = Settled(folder)
-        # A record may be written before the host hears that it was taken.
-        lost.append(settled.missing(tally.value))
+        settled, times = Settled(folder), np.fromfile(shared)
+        # A busy machine makes them in bursts: what counts is how many there were in the interval.
+        newest = np.count_nonzero(times > killed - SECONDS)
+        lost.append(settled.missing(np.count_nonzero(times)))
+        beyond.append(lost[-1] - newest)
+        ages.append(killed - times[settled.stored] if lost[-1] > 0 else 0.0)
 
         assert settled.dropped == {}
         assert sorted(map(int, settled.ids)) == list(range(1, settled.stored + 1))
-    assert min(lost) >= -BATCH
-    assert max(lost) <= RATE * SECONDS + BATCH
+    assert max(beyond) <= BATCH
+    assert min(lost) >= -1  # one may be written before the host hears that it was taken
+    assert max(lost) > 0  # some struck in the middle
+    assert np.median(ages[::2]) < 2 * SECONDS  # of the slow ones
 
 
 def test_a_worker_that_is_killed_while_it_ingests_costs_nothing(tmp_path, scale):
