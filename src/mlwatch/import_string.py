@@ -22,7 +22,7 @@ def find_monitor(text: str) -> Monitor:
         ConfigurationError: There is no such module, no such attribute, or it is no monitor.
     """
     name, _, path = text.partition(":")
-    if not name or not path:
+    if not path or not all(map(str.isidentifier, name.split("."))):
         raise ConfigurationError(
             f"{text!r} names no monitor: write module:attribute, as in service.monitoring:monitor"
         )

@@ -12,12 +12,7 @@ from mlwatch.protocols import MetricStore
 from mlwatch.records import Metric, State, Table
 from mlwatch.status import Status, cycle_key
 
-NO_LOSS = frozenset(
-    {
-        "bad_batch", "duplicate", "empty_outcome", "empty_request_id", "shutdown",
-        "unequal_columns",
-    }
-)  # fmt: skip
+NO_LOSS = frozenset({"duplicate", "empty_outcome", "empty_request_id", "shutdown"})
 """Reasons that are the caller's doing: what came twice, said nothing, or came after the end."""
 
 _HOUR = timedelta(hours=1)
