@@ -265,15 +265,15 @@ def test_an_error_of_the_monitor_is_told_until_it_works_again(tmp_path):
 
 
 def test_a_gap_between_cycles_is_told_afterwards():
-    """Days without a cycle are news; a first start, a night, and a job once a day are none."""
+    """A week without a cycle is news; a first start, a night, and a weekly job are none."""
     service = Service()
-    for gap in (5 * MINUTE, 14 * HOUR, 24 * HOUR, 25 * HOUR):
+    for gap in (5 * MINUTE, 14 * HOUR, 24 * HOUR, 7 * 24 * HOUR):
         service.cycle(gap)
     assert service.titles == []
-    service.cycle(50 * HOUR)
-    assert service.titles == ["info no cycle was run for more than a day"]
+    service.cycle(9 * 24 * HOUR)
+    assert service.titles == ["info no cycle was run for more than a week"]
     service.cycle()
-    assert service.titles[1:] == ["info no longer: no cycle was run for more than a day"]
+    assert service.titles[1:] == ["info no longer: no cycle was run for more than a week"]
 
 
 def test_every_figure_that_can_go_wrong_has_a_limit():
