@@ -704,6 +704,17 @@ def test_the_outcome_of_a_dropped_prediction_is_told_apart():
     assert learnt <= known
 
 
+def test_an_id_that_comes_again_and_is_dropped_keeps_its_outcome():
+    """What is learnt of an id of the caller's own is kept: an earlier prediction may have it."""
+    told = Told(max_record_bytes=1_000)
+    told.predict({"a": 1}, request_id="mine")
+    told.predict({"a": "x" * 2_000}, request_id="mine")
+    told.learn("mine", 1)
+
+    assert [event[0] for event in told.events] == ["p", "o"]
+    assert told.recorder.stats.dropped == {"too_large": 1}
+
+
 def test_a_full_spool_is_a_reason_of_its_own():
     """At the bound of memory, records are dropped for the reason that the spool is full."""
     told = Told(spool=MemorySpool(10_000), max_bytes=5_000, max_spool_bytes=10_000)

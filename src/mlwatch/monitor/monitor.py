@@ -211,6 +211,7 @@ class Monitor(Recording, Usual):
         written = recorder.flush(None)
         with suppress(SpoolError):  # ingest notes it in its health
             ingest.run()
+            self._last_error = ""
         capture = None if written else Fault("capture", recorder.stats.last_error)
         health = {"capture": capture} | ingest.take_health()
         now = self._clock().astimezone(UTC)

@@ -141,9 +141,14 @@ class Buffer:
         self._recorded += count
 
     def miss(self, reason: str, request_id: str) -> None:
-        """Drop a prediction, and know its outcome again."""
+        """Drop a prediction, and know its outcome again.
+
+        An id of the caller's own may be that of an earlier prediction, which was kept.
+        """
         self._noted[MISSED] += 1  # before it is recorded, which is what is waited for
         self.drop(reason)
+        if not request_id.startswith(self.writer):
+            return
         lost, _ = self._lost_ids
         if len(lost) >= _MOST_LOST_IDS:
             lost = set()
