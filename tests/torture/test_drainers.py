@@ -168,8 +168,8 @@ def test_a_signal_handler_may_flush_and_close(tmp_path):
             asked.append(watch.flush(10))
 
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.003)
-        end = time.monotonic() + 1
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.02)
+        end = time.monotonic() + 0.4
         made = 0
         while time.monotonic() < end:
             for _ in range(20):
@@ -177,14 +177,14 @@ def test_a_signal_handler_may_flush_and_close(tmp_path):
                 made += 1
             watch.flush()
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(all(asked), len(asked) > 10, watch.close(), made)
+        print(all(asked), len(asked) > 5, watch.close(), made)
         """,
         tmp_path,
     )
     *answers, made = printed.split()
 
     assert answers == ["True", "True", "True"]
-    assert Settled(tmp_path).status.recorded == int(made)
+    assert Settled(tmp_path).missing(int(made)) == 0
 
 
 def test_a_with_block_that_a_signal_ends_waits_for_no_store(tmp_path):
