@@ -218,4 +218,6 @@ def _rows_of(frame: Any) -> int:
     """Return how many rows a batch seems to have, at least one."""
     shape = getattr(frame, "shape", None)
     column = next(iter(frame.values())) if isinstance(frame, Mapping) else frame
+    if isinstance(column, str | bytes):
+        return 1
     return max(int(shape[0]) if shape else len(column), 1)
