@@ -12,7 +12,7 @@ ALARMS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast torture check format format-check lint types layers docs-test test-oldest bench false-alarms peers wheel clean
+.PHONY: help demo test coverage test-fast torture check format format-check lint types layers docs-test test-oldest bench false-alarms peers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,7 +21,10 @@ demo: $(VENV)/.core ## play ten months of real flights through a monitor
 	@mkdir -p build/demo
 	$(BIN)/python examples/flights.py --database build/demo/flights.db --fresh
 
-test: $(VENV)/.test ## run all tests, with branch coverage
+test: $(VENV)/.test ## run all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(VENV)/.test ## run all tests, a third slower, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test ## run the tests that are not marked slow
