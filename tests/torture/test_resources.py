@@ -146,4 +146,4 @@ print(sum(len(frame.records) for segment in DiskSpool(folder).segments()
     first, most, recorded, dropped, told, stored = map(int, printed.split())
 
     assert recorded == told == stored + dropped == count
-    assert most <= first * 1.05 + 2000
+    assert most <= first * 1.05 + 2000 + 2**12  # the queue may be empty at first, and full later
