@@ -270,7 +270,7 @@ def _repeated(objects: NDArray[Any]) -> Repeated | None:
     if pandas is None or len(objects) < _ROWS:
         return None
     addresses = np.ndarray(len(objects), np.intp, np.ascontiguousarray(objects).data)
-    if len(set(addresses[:_ROWS].tolist())) > _ROWS * 3 // 4:
+    if len(set(addresses[:_ROWS].tolist())) > _ROWS // 4:
         return None
     places, found = pandas.factorize(addresses)
     if len(found) > _MOST_OBJECTS:
