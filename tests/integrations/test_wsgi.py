@@ -280,6 +280,8 @@ def test_a_monitor_that_fails_to_close_lets_the_worker_end(caplog):
 
 def test_a_worker_that_never_came_up_closes_nothing():
     """Without its first hook the second does nothing, and imports no service to close it."""
-    _, worker_exit = hooks("no_such_service:monitor")
+    before = set(sys.modules)
+    _, worker_exit = hooks("this:s")
 
-    worker_exit(object(), object())
+    assert worker_exit(object(), object()) is None
+    assert "this" not in set(sys.modules) - before

@@ -97,7 +97,12 @@ def test_every_reference_has_to_agree(reference):
 
 def test_without_a_reference_any_name_will_do():
     """There is nothing that a name could be compared with."""
-    watch(None).close()
+    monitor = watch(None)
+    monitor.record_prediction({"email": "canary", "age": 1}, 0.5)
+
+    assert monitor.flush(ingest=True)
+    assert monitor.status().stored == 1
+    assert monitor.close()
 
 
 @pytest.mark.parametrize(

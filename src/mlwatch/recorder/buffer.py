@@ -160,7 +160,8 @@ class Buffer:
         self._noted[reason] += count
 
     def note_types(self, reason: str, types: Sequence[str]) -> None:
-        """Count values by the names of their types, of which the first few have an own count."""
+        """Count a record, and its values by their types, of which the first few are told apart."""
+        self.note(reason)
         for name in types:
             key = f"{reason}: {name}"
             if key not in self._noted:

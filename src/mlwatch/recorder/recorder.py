@@ -112,9 +112,6 @@ class Recorder:
                     or (type(latency_ms) is float and 0.0 <= latency_ms < _INFINITY)
                 )
             ):
-                if type(request_id) is not str and is_absent(request_id):
-                    request_id = self._new_id(buffer)
-                    event = (*event[:3], request_id, *event[4:])
                 event = self._in_order(buffer, event, timestamp)
                 request_id = event[3]
             try:
@@ -310,9 +307,10 @@ class Recorder:
             features, error = self._redacted(buffer, self._redactor, features, error)
         error = None if error is None else as_text(error)
         segment = None if segment is None else as_text(segment)
+        known_as = self._new_id(buffer) if is_absent(request_id) else as_text(request_id)
         return (
-            kind, model, as_text(version), as_text(request_id), now, features, prediction,
-            probability, latency_ms, error, segment,
+            kind, model, as_text(version), known_as, now, features, prediction, probability,
+            latency_ms, error, segment,
         )  # fmt: skip
 
     def _redacted(
@@ -348,7 +346,6 @@ class Recorder:
         if self._strict:
             kinds = ", ".join(sorted(set(types)))
             raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
-        buffer.note("unencodable_value")
         buffer.note_types("unencodable_value", types)
 
     def _submit(self, buffer: Buffer, event: Event, add: Callable[[bytes], None]) -> None:
@@ -395,9 +392,7 @@ class Recorder:
     ) -> None:
         model, version, now = about
         for row in rows:
-            features, served, other = columns.row(row)
-            nothing = (None, None, None)
-            self.prediction(features, served, other, ids[row], model, version, *nothing, now)
+            self.prediction(*columns.row(row), ids[row], model, version, None, None, None, now)
 
     @staticmethod
     def _new_id(buffer: Buffer) -> str:
