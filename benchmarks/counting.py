@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from mlwatch import Reference
-from mlwatch.ingest.join import Joined, _count_features
+from mlwatch.ingest.counting import _count_features
+from mlwatch.ingest.joined import Joined
 from mlwatch.profile import Distribution, Grid, NumericGrid, Profile, fit_grid
 from mlwatch.records import Prediction
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mlwatch.ingest.join import Known, Missed, join
+from mlwatch.ingest.join import join
+from mlwatch.ingest.joined import Known, Missed
 from mlwatch.records import Table
 from mlwatch.reference import Reference
 from mlwatch.window import Window

@@ -20,7 +20,8 @@ from tests.service import (
 )
 
 from mlwatch import Profile, Reference, Table
-from mlwatch.ingest.join import Known, Missed, join, request_keys
+from mlwatch.ingest.join import join, request_keys
+from mlwatch.ingest.joined import Known, Missed
 from mlwatch.records import Batch
 from mlwatch.stores import MemoryStore
 from mlwatch.window import Window

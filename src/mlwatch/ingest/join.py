@@ -2,108 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from operator import index
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mlwatch import endpoints, latency
-from mlwatch._guard import attempt
+from mlwatch import endpoints
 from mlwatch._threads import breathing
-from mlwatch.profile import CODES, PREFIX, RankCodes
-from mlwatch.profile.codes import coded, encode
-from mlwatch.profile.values import APART, WRONG_KIND
-from mlwatch.records import (
-    Fault,
-    Outcome,
-    Pane,
-    Pending,
-    Prediction,
-    Record,
-    Table,
-    Tallies,
-    add_tallies,
-    join_key,
+from mlwatch.ingest.counting import (
+    Tally,
+    count_missed,
+    count_predictions,
+    outcome_tallies,
+    scoring_of,
 )
-from mlwatch.reference import FindReference, Reference
-from mlwatch.scoring import Label, Score, Scoring
+from mlwatch.ingest.joined import Joined, Known, Missed
+from mlwatch.records import Outcome, Pending, Prediction, add_tallies, join_key
+from mlwatch.reference import FindReference
 from mlwatch.spans import MINUTE, floor
-
-Tally = Callable[[Sequence[Prediction]], Mapping[str, int]]
 
 _TEXT = str | None
 _PREDICTION = (str, str, str, str, datetime, dict, object, object, float | None, _TEXT, _TEXT)
 _OUTCOME = (str, str, str, datetime, object)
 _REQUEST = (str, str, str, datetime, str, int, float | None)
-
-PaneKey = tuple[str, str, datetime]
-"""Version, fingerprint of the reference, start."""
-
-
-@dataclass
-class Known:
-    """What the store knows of the request ids in hand, and which endpoints are told apart."""
-
-    pending: dict[str, Pending] = field(default_factory=dict)
-    early: dict[str, Outcome] = field(default_factory=dict)
-    endpoints: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """What came and found no room in memory, of which nothing else is known.
-
-    Args:
-        time: When that was told.
-        model_version: The monitor's own.
-        predictions: How many predictions.
-        requests: How many requests.
-    """
-
-    time: datetime
-    model_version: str
-    predictions: int
-    requests: int
-
-
-@dataclass
-class Joined:
-    """What a stretch of events adds to the store, and its account."""
-
-    predictions: list[Prediction] = field(default_factory=list)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    pending: dict[str, Pending] = field(default_factory=dict)
-    panes: dict[PaneKey, dict[str, dict[str, int]]] = field(default_factory=dict)
-    stored: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    noted: Counter[str] = field(default_factory=Counter)
-    health: dict[str, Fault | None] = field(default_factory=dict)
-    arrivals: datetime | None = None
-
-    def rows(self, model: str) -> dict[Table, Sequence[Record]]:
-        """Return the rows of a batch."""
-        panes = [
-            Pane(
-                model=model,
-                model_version=version,
-                reference=reference,
-                time=start,
-                span=MINUTE,
-                tallies=tallies,
-            )
-            for (version, reference, start), tallies in self.panes.items()
-        ]
-        return {
-            Table.predictions: self.predictions,
-            Table.outcomes: list(self.outcomes.values()),
-            Table.pending: list(self.pending.values()),
-            Table.panes: panes,
-        }
 
 
 def request_keys(events: Iterable[Any]) -> list[str]:
@@ -149,9 +70,9 @@ def join(
             _take_request(event, known, references, joined)
         else:
             joined.dropped["malformed"] += 1
-    _count_predictions(joined, references, tallies)
+    count_predictions(joined, references, tallies)
     if missed is not None:
-        _count_missed(joined, missed, references)
+        count_missed(joined, missed, references)
     return joined
 
 
@@ -189,7 +110,7 @@ def _take_prediction(
         joined.dropped["duplicate"] += 1
         return
     reference = references(version)
-    score, label = _scoring(reference).read(served, probability)
+    score, label = scoring_of(reference).read(served, probability)
     if score is None and label is None and error is None:
         joined.noted["unreadable_prediction"] += 1
     known.pending[key] = joined.pending[key] = Pending(
@@ -251,7 +172,7 @@ def _join_outcome(
         joined.noted["outcome_of_old_reference"] += 1
         joined.outcomes[row.key] = row
         return
-    scoring = _scoring(reference)
+    scoring = scoring_of(reference)
     target = scoring.target(outcome.outcome)
     if target is not None or pending.outcome is None:
         joined.outcomes[row.key] = row
@@ -267,129 +188,7 @@ def _join_outcome(
         add_tallies(joined.panes.setdefault(arrival, {}), {"arrived": {verdict: 1}})
     if pending.outcome is not None:
         joined.noted["outcome_repeated"] += 1
-        add_tallies(into, _outcome_tallies(scoring, pending, pending.outcome), sign=-1)
-    add_tallies(into, _outcome_tallies(scoring, pending, target))
+        add_tallies(into, outcome_tallies(scoring, pending, pending.outcome), sign=-1)
+    add_tallies(into, outcome_tallies(scoring, pending, target))
     known.pending[outcome.key] = replace(pending, outcome=target)
     joined.pending[outcome.key] = known.pending[outcome.key]
-
-
-def _outcome_tallies(scoring: Scoring, pending: Pending, target: Any) -> Tallies:
-    counted = scoring.tally_outcomes([pending.score], [pending.label], [target])
-    return counted | {"rows": {"labelled": 1}}
-
-
-def _count_predictions(
-    joined: Joined, references: FindReference, tallies: Mapping[str, Tally]
-) -> None:
-    by_version: dict[str, list[Prediction]] = {}
-    for row in joined.predictions:
-        by_version.setdefault(row.model_version, []).append(row)
-    for version, rows in by_version.items():
-        reference = references(version)
-        keys = [_pane_key(row, reference) for row in rows]
-        if reference is not None:
-            _count_features(rows, keys, reference, joined)
-        groups: dict[PaneKey, list[Prediction]] = {}
-        for key, row in zip(keys, rows, strict=True):
-            groups.setdefault(key, []).append(row)
-        for key, group in groups.items():
-            pending = [joined.pending[row.key] for row in group]
-            scores: list[Score] = [row.score for row in pending]
-            labels: list[Label] = [row.label for row in pending]
-            into = joined.panes.setdefault(key, {})
-            add_tallies(into, _scoring(reference).tally_predictions(scores, labels))
-            add_tallies(into, dict(_row_tallies(group)))
-            _count_further(group, tallies, into, joined)
-
-
-def _count_missed(joined: Joined, missed: Missed, references: FindReference) -> None:
-    """Count as traffic what found no room in memory: in the pane of the last prediction that did.
-
-    Where none did, in that of the time and the version given.
-    """
-    rows = {"recorded": missed.predictions, "missed": missed.predictions}
-    counts = {name: count for name, count in rows.items() if count}
-    if missed.requests:
-        counts["missed_requests"] = missed.requests
-    if not counts:
-        return
-    last = joined.predictions[-1] if joined.predictions else missed
-    reference = references(last.model_version)
-    key = _pane_key(last, reference)
-    add_tallies(joined.panes.setdefault(key, {}), {"rows": counts})
-
-
-def _pane_key(row: Prediction | Missed, reference: Reference | None) -> PaneKey:
-    fingerprint = "" if reference is None else reference.fingerprint
-    return row.model_version, fingerprint, floor(row.time, MINUTE)
-
-
-def _count_further(
-    rows: Sequence[Prediction],
-    tallies: Mapping[str, Tally],
-    into: dict[str, dict[str, int]],
-    joined: Joined,
-) -> None:
-    for name, tally in tallies.items():
-        part = f"tally {name}"
-        counts, fault = attempt(part, _counted, tally, rows)
-        if counts is not None:
-            add_tallies(into, {f"collector/{name}": counts})
-        else:
-            joined.noted["tally_failed"] += len(rows)
-        joined.health[part] = fault or joined.health.get(part)
-
-
-def _counted(tally: Tally, rows: Sequence[Prediction]) -> dict[str, int]:
-    return {str(cell): index(count) for cell, count in tally(rows).items()}
-
-
-def _count_features(
-    rows: Sequence[Prediction], keys: Sequence[PaneKey], reference: Reference, joined: Joined
-) -> None:
-    """Place each feature's values all at once, and count them by pane."""
-    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    panes = [joined.panes.setdefault(key, {}) for key in number]
-    pane_of = np.array([number[key] for key in keys], np.int64)
-    grids, cells = reference.profile.grids, {}
-    for name, grid in grids.items():
-        cells[name] = grid.locate([row.features.get(name) for row in rows])
-        tallies = _tallies_by_pane(cells[name], pane_of, grid.size)
-        for into, tally in zip(panes, tallies, strict=True):
-            into[PREFIX + name] = tally
-    features, codes = coded(grids), encode(grids, cells, len(rows))
-    order = np.argsort(pane_of, kind="stable")
-    ends = np.cumsum(np.bincount(pane_of))[:-1]
-    for into, part in zip(panes, np.split(codes[order], ends), strict=True):
-        add_tallies(into, {CODES: RankCodes.count(features, part).to_tally()})
-
-
-def _tallies_by_pane(
-    cells: NDArray[np.int64], pane_of: NDArray[np.int64], size: int
-) -> Iterator[dict[str, int]]:
-    """Give for each pane in turn how many values fell into each cell.
-
-    Args:
-        cells: What a grid's `locate` gave, shape (rows,).
-        pane_of: The number of each row's pane, shape (rows,).
-        size: The number of the grid's cells.
-    """
-    names = [*(APART[code] for code in sorted(APART)), *map(str, range(size))]
-    width = len(names)
-    found, counts = np.unique(pane_of * width + cells - WRONG_KIND, return_counts=True)
-    pane, cell = np.divmod(found, width)
-    ends = np.searchsorted(pane, np.arange(1, pane_of.max() + 1))
-    for places, numbers in zip(np.split(cell, ends), np.split(counts, ends), strict=True):
-        yield dict(zip(map(names.__getitem__, places.tolist()), numbers.tolist(), strict=True))
-
-
-def _row_tallies(rows: Sequence[Prediction]) -> Iterator[tuple[str, Mapping[str, int]]]:
-    errors = sum(row.error is not None for row in rows)
-    yield "rows", {"recorded": len(rows), "counted": len(rows), "errors": errors}
-    timed = [row.latency_ms for row in rows if row.latency_ms is not None]
-    if timed:
-        yield "latency_ms", Counter(map(latency.bucket, timed))
-
-
-def _scoring(reference: Reference | None) -> Scoring:
-    return Scoring.unknown() if reference is None else reference.scoring

@@ -14,7 +14,9 @@ from typing import Any
 from mlwatch import _threads
 from mlwatch._guard import attempt, explain
 from mlwatch.errors import ConflictError, DataError, SpoolError
-from mlwatch.ingest.join import Joined, Known, Missed, Tally, join, request_keys
+from mlwatch.ingest.counting import Tally
+from mlwatch.ingest.join import join, request_keys
+from mlwatch.ingest.joined import Joined, Known, Missed
 from mlwatch.ingest.pieces import Piece, body_after, fresh, halved, whole, with_account
 from mlwatch.protocols import MetricStore
 from mlwatch.recorder import MISSED, MISSED_REQUESTS

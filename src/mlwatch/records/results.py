@@ -26,9 +26,9 @@ class Metric:
 
     `value` is None when there is not enough data, and `why` then says what is lacking. `low` and
     `high` bound the value (95% where nothing else is said), `n` is the number of rows behind it.
-    `verdict` is set by a collector that has judged the figure: "drifted", "stable" or
-    "not enough data". The monitor fills in the model, the version and the window
-    `[since, time)`.
+    `reference` is the same figure on the reference. `verdict` is set by a collector that has
+    judged the figure: "drifted", "stable" or "not enough data". The monitor fills in the model,
+    the version and the window `[since, time)`.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Metric:
     model_version: str = ""
     since: datetime = EPOCH
     time: datetime = EPOCH
+    reference: float | None = None
 
     @property
     def key(self) -> str:

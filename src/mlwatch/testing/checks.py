@@ -191,7 +191,8 @@ def sample_windows() -> list[Window]:
 
 
 def _window(reference: Reference | None, n: int, rng: np.random.Generator) -> Window:
-    from mlwatch.ingest.join import Known, join
+    from mlwatch.ingest.join import join
+    from mlwatch.ingest.joined import Known
 
     truth = rng.integers(0, 2, n).tolist()
     events: list[Any] = []

@@ -137,7 +137,8 @@ def _sample() -> tuple[Reference, dict[str, Any], Any, Any]:
 
 def _quiet_hours() -> list[Pane]:
     """Return twelve hours whose rows are, each hour, every twelfth of the reference's."""
-    from mlwatch.ingest.join import Known, join
+    from mlwatch.ingest.join import join
+    from mlwatch.ingest.joined import Known
 
     reference, data, scores, truth = _sample()
     events: list[Any] = []

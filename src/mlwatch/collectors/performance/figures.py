@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlwatch import intervals
 from mlwatch.profile import Distribution, NumericGrid
-from mlwatch.records import Metric, Tally, split_key
-from mlwatch.scoring import FIXED
-from mlwatch.window import Window
+from mlwatch.records import Metric, Tallies, Tally, split_key
+from mlwatch.scoring import FIXED, Scoring
 
 FEWEST = 30
 """With fewer labelled rows there is no figure, only "not enough data"."""
@@ -24,31 +22,21 @@ FEWEST_OF_A_CLASS = 10
 _Bounded = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceCollector:
-    """Measure the model by the outcomes that have come, at the time of their predictions.
+def figures(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
+    """Return the figures of labelled predictions, each with its 95% interval.
 
-    Each figure has its 95% interval and the number of rows behind it; `label_coverage` says how
-    much of the traffic they speak for.
+    Args:
+        tallies: The counts of a window, or those of a reference.
+        scoring: How they were counted.
     """
-
-    name: str = "performance"
-
-    def collect(self, window: Window) -> Iterator[Metric]:
-        """Return the coverage and the figures of the window's task."""
-        rows = window.tally("rows")
-        recorded, labelled = rows.get("recorded", 0), rows.get("labelled", 0)
-        yield Metric("labelled_count", float(labelled), n=recorded)
-        if recorded:
-            yield Metric("label_coverage", labelled / recorded, n=recorded)
-        if window.tally("residual"):
-            yield from _regression(window)
-        elif window.tally("outcome"):
-            yield from _classification(window)
+    if tallies.get("residual"):
+        yield from _regression(tallies, scoring)
+    elif tallies.get("outcome"):
+        yield from _classification(tallies, scoring)
 
 
-def _regression(window: Window) -> Iterator[Metric]:
-    tally, scale = window.tally("residual"), window.scoring.scale
+def _regression(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
+    tally, scale = tallies["residual"], scoring.scale
     n = tally["n"]
     if n < FEWEST:
         for name in ("mae", "rmse", "r2"):
@@ -64,9 +52,9 @@ def _regression(window: Window) -> Iterator[Metric]:
     else:
         value, (low, high) = intervals.r_squared(n, sums)
         yield Metric("r2", value, low, high, n)
-    mean = sums["y"] / n * scale + window.scoring.center
+    mean = sums["y"] / n * scale + scoring.center
     low, high = intervals.mean(n, sums["y"], sums["y2"])
-    center = window.scoring.center
+    center = scoring.center
     yield Metric("outcome_mean", mean, low * scale + center, high * scale + center, n)
 
 
@@ -76,20 +64,20 @@ def _outcomes_vary(n: int, tally: Tally) -> bool:
     return n * squares * int(FIXED) - total**2 > n * (n * int(FIXED) + 2 * abs(total))
 
 
-def _classification(window: Window) -> Iterator[Metric]:
-    pairs = {split_key(key): count for key, count in window.tally("confusion").items()}
+def _classification(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
+    pairs = {split_key(key): count for key, count in tallies.get("confusion", {}).items()}
     n = sum(pairs.values())
     right = sum(count for (predicted, actual), count in pairs.items() if predicted == actual)
     yield _share("accuracy", right, n)
-    known = window.tally("outcome")
-    if window.scoring.is_binary(known):
-        negative, positive = map(str, window.scoring.classes)
+    known = tallies["outcome"]
+    if scoring.is_binary(known):
+        negative, positive = map(str, scoring.classes)
         yield from _binary(pairs, positive, n)
-        yield _auc(window, negative, positive)
+        yield _auc(tallies, scoring.grid, negative, positive)
         yield _share("outcome_rate", known.get(positive, 0), sum(known.values()))
     else:
         yield from _macro(pairs, n)
-    yield _log_loss(window.tally("loss"))
+    yield _log_loss(tallies.get("loss", {}))
 
 
 def _binary(pairs: dict[tuple[str, ...], int], positive: str, n: int) -> Iterator[Metric]:
@@ -159,11 +147,10 @@ def _bounded(k: int, n: int) -> _Bounded:
     return (k / n, *intervals.share(k, n)) if n else (0.0, 0.0, 0.0)
 
 
-def _auc(window: Window, negative: str, positive: str) -> Metric:
-    grid = window.scoring.grid
+def _auc(tallies: Tallies, grid: NumericGrid | None, negative: str, positive: str) -> Metric:
     if grid is None:
         return Metric("roc_auc", None, why="undefined: no scores are recorded, only labels")
-    counts = [_cells(grid, window.tally(f"given/{name}")) for name in (positive, negative)]
+    counts = [_cells(grid, tallies.get(f"given/{name}", {})) for name in (positive, negative)]
     few = min(int(count.sum()) for count in counts)
     n = int(sum(count.sum() for count in counts))
     if few == 0:
