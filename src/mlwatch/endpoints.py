@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mlwatch import latency
+from mlwatch import buckets
 from mlwatch.records import Tallies, Tally, sum_tallies
 
 OTHER = "other"
@@ -27,7 +27,7 @@ class Endpoint:
         name: The template of its route, or "other".
         requests: How many came.
         failed: How many of them the service failed to answer (status 5xx).
-        latency: The milliseconds they took, as buckets of `mlwatch.latency`.
+        latency: The milliseconds they took, as buckets of `mlwatch.buckets`.
     """
 
     name: str
@@ -48,7 +48,7 @@ def tallies(endpoint: str, status: int, latency_ms: float | None) -> Tallies:
     """Return one request as tallies."""
     counted = {_COUNTS: {f"{endpoint} {_status_class(status)}": 1}}
     if latency_ms is not None:
-        counted[_LATENCY + endpoint] = {latency.bucket(latency_ms): 1}
+        counted[_LATENCY + endpoint] = {buckets.bucket(latency_ms): 1}
     return counted
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from tests.traffic import predicted, window
 
-from mlwatch import latency
+from mlwatch import buckets
 from mlwatch.collectors import TrafficCollector
 from mlwatch.errors import ConfigurationError
 
@@ -72,7 +72,7 @@ def test_latency_intervals_cover_the_truth(share):
     (pane,) = window([predicted(0, 0.5)]).panes_
     held = []
     for _ in range(500):
-        tally = Counter(map(latency.bucket, rng.lognormal(0, 1, 300).tolist()))
+        tally = Counter(map(buckets.bucket, rng.lognormal(0, 1, 300).tolist()))
         view = replace(window([]), panes_=(replace(pane, tallies={"latency_ms": tally}),))
         metric = next(item for item in collect(view, quantiles=(share,)) if item.labels)
         held.append(metric.low <= truth <= metric.high)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mlwatch import endpoints, intervals, latency
+from mlwatch import buckets, endpoints, intervals
 from mlwatch.endpoints import Endpoint
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Tally
@@ -75,14 +75,14 @@ def _latency(name: str, tally: Tally, share: float, labels: Mapping[str, str]) -
     n = sum(tally.values())
     half = intervals.Z95 * math.sqrt(share * (1 - share) / n)
     low, value, high = (
-        latency.quantile(tally, min(1.0, max(0.0, end))) or 0.0
+        buckets.quantile(tally, min(1.0, max(0.0, end))) or 0.0
         for end in (share - half, share, share + half)
     )
     return Metric(
         name,
         value,
-        low * (1 - latency.RELATIVE_ERROR),
-        high * (1 + latency.RELATIVE_ERROR),
+        low * (1 - buckets.RELATIVE_ERROR),
+        high * (1 + buckets.RELATIVE_ERROR),
         n,
         {**labels, "quantile": f"{share:g}"},
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch import latency
+from mlwatch import buckets
 from mlwatch._guard import attempt
 from mlwatch.ingest.joined import Joined, Missed, PaneKey
 from mlwatch.profile import CODES, PREFIX, RankCodes
@@ -135,7 +135,7 @@ def _row_tallies(rows: Sequence[Prediction]) -> Iterator[tuple[str, Mapping[str,
     yield "rows", {"recorded": len(rows), "counted": len(rows), "errors": errors}
     timed = [row.latency_ms for row in rows if row.latency_ms is not None]
     if timed:
-        yield "latency_ms", Counter(map(latency.bucket, timed))
+        yield "latency_ms", Counter(map(buckets.bucket, timed))
 
 
 def outcome_tallies(scoring: Scoring, pending: Pending, target: Any) -> Tallies:

@@ -1,4 +1,4 @@
-"""Latencies as counts: logarithmic buckets, whose quantiles have a known relative error."""
+"""Values from 0 up as counts: logarithmic buckets, whose quantiles have a known relative error."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from mlwatch.records import Tally
 RELATIVE_ERROR = 0.01
 """A quantile read from the buckets is within this share of the exact one (Masson et al., 2019)."""
 
+SMALLEST, LARGEST = 1e-9, 1e12
+"""Values up to the smallest are counted as 0, those from the largest on as the largest."""
+
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
-_SMALLEST, _LARGEST = 1e-3, 1e12
 
 
-def bucket(latency_ms: float) -> str:
-    """Return the bucket of a latency, a finite number of milliseconds from 0 up.
+def bucket(value: float) -> str:
+    """Return the bucket of a finite value from 0 up."""
+    return str(math.ceil(math.log(min(max(value, SMALLEST), LARGEST), _GAMMA)))
 
-    Latencies below a microsecond share the lowest bucket, those above 30 years the highest.
-    """
-    return str(math.ceil(math.log(min(max(latency_ms, _SMALLEST), _LARGEST), _GAMMA)))
+
+_ZERO = int(bucket(0.0))
 
 
 def quantile(tally: Tally, share: float) -> float | None:
-    """Return the latency in milliseconds that `share` of the calls do not exceed.
+    """Return the value that `share` of those that were counted do not exceed.
 
     None when nothing was counted. The rank is that of the lower quantile, `floor(share * (n - 1))`.
     """
@@ -33,5 +35,5 @@ def quantile(tally: Tally, share: float) -> float | None:
     for index in sorted(map(int, tally)):
         rank -= tally[str(index)]
         if rank < 0:
-            return float(2 * _GAMMA**index / (_GAMMA + 1))
+            return 0.0 if index == _ZERO else float(2 * _GAMMA**index / (_GAMMA + 1))
     raise AssertionError("the ranks of a tally of n values are below n")  # pragma: no cover
