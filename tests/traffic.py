@@ -10,7 +10,7 @@ import numpy as np
 
 from mlwatch.ingest.join import join
 from mlwatch.ingest.joined import Known, Missed
-from mlwatch.records import Table
+from mlwatch.records import Segment, Table, as_segments
 from mlwatch.reference import Reference
 from mlwatch.window import Window
 
@@ -26,12 +26,13 @@ def predicted(
     probability: Any = None,
     latency_ms: float | None = None,
     error: str | None = None,
+    segment: str | None = None,
     time: datetime | None = None,
 ) -> list[Any]:
     """Return the event of prediction number `i`, one a second from `START` where not said."""
     when = START + timedelta(seconds=i) if time is None else time
     known = dict(features or {})
-    return ["p", "m", "1", str(i), when, known, served, probability, latency_ms, error, None]
+    return ["p", "m", "1", str(i), when, known, served, probability, latency_ms, error, segment]
 
 
 def told(i: int, outcome: Any) -> list[Any]:
@@ -54,6 +55,7 @@ def window(
     span: timedelta = HOUR,
     arrivals: datetime | None = None,
     missed: int = 0,
+    segments: Sequence[str | Segment] = (),
 ) -> Window:
     """Ingest events in so many stretches, as from a store, and return the window they make.
 
@@ -69,6 +71,9 @@ def window(
             {},
             arrivals=arrivals,
             missed=Missed(START, "1", missed, 0),
+            segments=as_segments(segments),
         )
         panes += joined.rows("m")[Table.panes]
-    return Window("m", "1", START, START + span, tuple(panes), reference)
+    whole = tuple(pane for pane in panes if not pane.segment)
+    parts = tuple(pane for pane in panes if pane.segment)
+    return Window("m", "1", START, START + span, whole, reference, parts=parts)

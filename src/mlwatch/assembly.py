@@ -29,7 +29,7 @@ from mlwatch.protocols import (
     part_names,
 )
 from mlwatch.recorder import AnyRecorder, NoRecorder, Recorder, is_disabled
-from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy
+from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy, as_segments
 from mlwatch.records.table import listed
 from mlwatch.redaction import Redacted, check_same, make_redactor
 from mlwatch.reference import FindReference, Reference
@@ -119,6 +119,7 @@ def build(
         tallies,
         arrivals=watched,
         model_version=model_version,
+        segments=as_segments(drift.segments),
     )
     manager = AlertManager(model, told, alerts)
     every_rule = {f"{part_name(rule)} {place}": rule for place, rule in enumerate(judged, 1)}

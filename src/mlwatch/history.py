@@ -38,10 +38,12 @@ def read_windows(
         StoreError: The store cannot be read.
     """
     panes: dict[str, list[Pane]] = {model_version: []}
+    parts: dict[str, list[Pane]] = {}
     since, until = outward(since, until, now)
     found = store.read(Table.panes, since=since, until=until, model=model)
     for pane in _comparable(found, references):
-        panes.setdefault(pane.model_version, []).append(pane)
+        into = parts if pane.segment else panes
+        into.setdefault(pane.model_version, []).append(pane)
     return [
         Window(
             model,
@@ -53,6 +55,7 @@ def read_windows(
             _rows(store, model, version),
             _reach(store, model, version, references),
             now,
+            parts=tuple(parts.get(version, ())),
         )
         for version, kept in panes.items()
     ]
@@ -62,7 +65,7 @@ def _comparable(found: Iterable[Pane], references: FindReference) -> Iterator[Pa
     for pane in found:
         reference = references(pane.model_version)
         fingerprint = "" if reference is None else reference.fingerprint
-        if pane.segment == "" and split_key(pane.source)[0] != COLLECTOR:
+        if split_key(pane.source)[0] != COLLECTOR:
             yield pane if pane.reference == fingerprint else _traffic_alone(pane)
 
 

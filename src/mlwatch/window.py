@@ -13,6 +13,7 @@ from mlwatch.profile import Profile
 from mlwatch.records import Outcome, Pane, Prediction, Tallies, Tally, add_tallies, sum_tallies
 from mlwatch.reference import Reference
 from mlwatch.scoring import Scoring
+from mlwatch.segments import read_key
 from mlwatch.spans import MINUTE, floor, outward
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ class Window:
         panes_: The panes that start in the window, all counted under `reference`.
         reference: What the traffic is compared with, if anything.
         rows: Gives the predictions and outcomes of a span, as far as they are kept.
-        reach: Gives the panes of a span before the window, for `last`.
+        reach: Gives the panes of a span before the window, also of segments, for `last`.
         read_at: When the window was read, which says how coarse its panes may be; None where all
             are of a minute.
         memory: What the collector that is asked has kept from its last cycle; empty at first.
         kept: Gives the panes of a span that this collector has kept for itself.
+        parts: The panes of segments that start in the window.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Window:
     read_at: datetime | None = None
     memory: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kept: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
+    parts: tuple[Pane, ...] = field(default=(), repr=False)
 
     @cached_property
     def tallies(self) -> Tallies:
@@ -81,6 +84,22 @@ class Window:
         The names are those of the pane, or that of a collector that tallies for itself.
         """
         return self.tallies.get(name) or self.tallies.get(f"collector/{name}") or {}
+
+    @cached_property
+    def segments(self) -> Mapping[str, Mapping[str, Tallies]]:
+        """The tallies of each segment, by what is divided ("tenure") and by name ("tenure<12").
+
+        They are those of all traffic, but for features and what collectors tally. Each prediction
+        since the segments were declared is in one segment of each.
+        """
+        panes: dict[str, dict[str, list[Tallies]]] = {}
+        for pane in self.parts:
+            label, name = read_key(pane.segment)
+            panes.setdefault(label, {}).setdefault(name, []).append(pane.tallies)
+        return {
+            label: {name: sum_tallies(tallies) for name, tallies in sorted(named.items())}
+            for label, named in sorted(panes.items())
+        }
 
     @cached_property
     def profile(self) -> Profile | None:
@@ -136,9 +155,12 @@ class Window:
             since, _ = outward(since, self.until, self.read_at)
         if since < self.since:
             further = tuple(self.reach(since, self.since))
-            return replace(self, since=since, panes_=(*further, *self.panes_))
+            whole = tuple(pane for pane in further if not pane.segment)
+            parts = tuple(pane for pane in further if pane.segment)
+            return replace(self, since=since, panes_=whole + self.panes_, parts=parts + self.parts)
         kept = tuple(pane for pane in self.panes_ if pane.time >= since)
-        return replace(self, since=since, panes_=kept)
+        parts = tuple(pane for pane in self.parts if pane.time >= since)
+        return replace(self, since=since, panes_=kept, parts=parts)
 
     def panes(self, step: timedelta) -> list[Pane]:
         """Return the panes merged into spans of `step`, a multiple of a minute, in order.

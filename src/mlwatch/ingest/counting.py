@@ -40,13 +40,12 @@ def count_predictions(
         for key, row in zip(keys, rows, strict=True):
             groups.setdefault(key, []).append(row)
         for key, group in groups.items():
-            pending = [joined.pending[row.key] for row in group]
-            scores: list[Score] = [row.score for row in pending]
-            labels: list[Label] = [row.label for row in pending]
             into = joined.panes.setdefault(key, {})
-            add_tallies(into, scoring_of(reference).tally_predictions(scores, labels))
-            add_tallies(into, dict(_row_tallies(group)))
+            _count_rows(group, scoring_of(reference), joined, into)
             _count_further(group, tallies, into, joined)
+            for segment, part in _by_segment(group, joined).items():
+                into = joined.parts.setdefault((key, segment), {})
+                _count_rows(part, scoring_of(reference), joined, into)
 
 
 def count_missed(joined: Joined, missed: Missed, references: FindReference) -> None:
@@ -69,6 +68,27 @@ def count_missed(joined: Joined, missed: Missed, references: FindReference) -> N
 def _pane_key(row: Prediction | Missed, reference: Reference | None) -> PaneKey:
     fingerprint = "" if reference is None else reference.fingerprint
     return row.model_version, fingerprint, floor(row.time, MINUTE)
+
+
+def _by_segment(rows: Sequence[Prediction], joined: Joined) -> dict[str, list[Prediction]]:
+    parts: dict[str, list[Prediction]] = {}
+    for row in rows:
+        for segment in joined.pending[row.key].segments:
+            parts.setdefault(segment, []).append(row)
+    return parts
+
+
+def _count_rows(
+    rows: Sequence[Prediction],
+    scoring: Scoring,
+    joined: Joined,
+    into: dict[str, dict[str, int]],
+) -> None:
+    pending = [joined.pending[row.key] for row in rows]
+    scores: list[Score] = [row.score for row in pending]
+    labels: list[Label] = [row.label for row in pending]
+    add_tallies(into, scoring.tally_predictions(scores, labels))
+    add_tallies(into, dict(_row_tallies(rows)))
 
 
 def _count_further(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from mlwatch import endpoints
@@ -17,8 +18,9 @@ from mlwatch.ingest.counting import (
     scoring_of,
 )
 from mlwatch.ingest.joined import Joined, Known, Missed
-from mlwatch.records import Outcome, Pending, Prediction, add_tallies, join_key
+from mlwatch.records import Outcome, Pending, Prediction, Segment, Tallies, add_tallies, join_key
 from mlwatch.reference import FindReference
+from mlwatch.segments import Keys, divide
 from mlwatch.spans import MINUTE, floor
 
 _TEXT = str | None
@@ -46,24 +48,27 @@ def join(
     *,
     arrivals: datetime | None = None,
     missed: Missed | None = None,
+    segments: Sequence[Segment] = (),
 ) -> Joined:
     """Join events with what is known.
 
     Args:
         events: As the recorder encoded them, in order.
-        known: What the store knows of their request ids, and the endpoints that were told apart
-            so far; changed as events join.
+        known: What the store knows of their request ids, and the endpoints and segments that were
+            told apart so far; changed as events join.
         references: Gives the reference of a model version.
         tallies: Further counts of the predictions of a pane, by collector. One that raises
             counts nothing and is a fault.
         arrivals: Count right and wrong labels at the time they arrive, too: at their own, but not
             before this one, since whoever watches them in order has passed by there.
         missed: What else came and found no room in memory.
+        segments: The parts of the traffic to count apart.
     """
-    joined = Joined(arrivals=arrivals)
+    joined = Joined(arrivals=arrivals, came=known.came)
+    keys_of = _divided(segments, references, known)
     for event in breathing(events):
         if _is_prediction(event):
-            _take_prediction(event, known, references, joined)
+            _take_prediction(event, known, references, joined, keys_of)
         elif _is_outcome(event):
             _take_outcome(event, known, references, joined)
         elif _is_event(event, "r", _REQUEST):
@@ -74,6 +79,22 @@ def join(
     if missed is not None:
         count_missed(joined, missed, references)
     return joined
+
+
+def _divided(
+    segments: Sequence[Segment], references: FindReference, known: Known
+) -> Callable[[str], Keys]:
+    """Return what divides the predictions of a model version; the one used last stands last."""
+
+    @cache
+    def keys_of(version: str) -> Keys:
+        came = known.came.pop(version, {})
+        keys = divide(segments, references(version), came)
+        if came:
+            known.came[version] = came
+        return keys
+
+    return keys_of
 
 
 def _is_prediction(event: Any) -> bool:
@@ -90,7 +111,11 @@ def _is_event(event: Any, kind: str, types: Sequence[Any]) -> bool:
 
 
 def _take_prediction(
-    event: list[Any], known: Known, references: FindReference, joined: Joined
+    event: list[Any],
+    known: Known,
+    references: FindReference,
+    joined: Joined,
+    keys_of: Callable[[str], Keys],
 ) -> None:
     _, model, version, request_id, time, features, served, probability, took, error, segment = event
     prediction = Prediction(
@@ -119,7 +144,7 @@ def _take_prediction(
         request_id=request_id,
         time=time,
         reference="" if reference is None else reference.fingerprint,
-        segment=segment,
+        segments=keys_of(version)(features, segment),
         score=score,
         label=label,
     )
@@ -179,16 +204,23 @@ def _join_outcome(
     if target is None:
         joined.noted["unreadable_outcome"] += 1
         return
-    into = joined.panes.setdefault((version, pending.reference, floor(pending.time, MINUTE)), {})
     if joined.arrivals and pending.outcome is None and pending.label is not None:
         # Only the first of each prediction: a correction comes too late there.
         when = floor(max(outcome.time, joined.arrivals), MINUTE)
         arrival = (version, pending.reference, when)
         verdict = "right" if target == pending.label else "wrong"
         add_tallies(joined.panes.setdefault(arrival, {}), {"arrived": {verdict: 1}})
+    pane = (version, pending.reference, floor(pending.time, MINUTE))
+    into = [joined.panes.setdefault(pane, {})]
+    into += [joined.parts.setdefault((pane, segment), {}) for segment in pending.segments]
     if pending.outcome is not None:
         joined.noted["outcome_repeated"] += 1
-        add_tallies(into, outcome_tallies(scoring, pending, pending.outcome), sign=-1)
-    add_tallies(into, outcome_tallies(scoring, pending, target))
+        _add(into, outcome_tallies(scoring, pending, pending.outcome), sign=-1)
+    _add(into, outcome_tallies(scoring, pending, target))
     known.pending[outcome.key] = replace(pending, outcome=target)
     joined.pending[outcome.key] = known.pending[outcome.key]
+
+
+def _add(into: Iterable[dict[str, dict[str, int]]], tallies: Tallies, *, sign: int = 1) -> None:
+    for pane in into:
+        add_tallies(pane, tallies, sign)

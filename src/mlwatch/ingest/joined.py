@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlwatch.records import Fault, Outcome, Pane, Pending, Prediction, Record, Table
+from mlwatch.segments import Came
 from mlwatch.spans import MINUTE
 
 PaneKey = tuple[str, str, datetime]
@@ -16,11 +17,15 @@ PaneKey = tuple[str, str, datetime]
 
 @dataclass
 class Known:
-    """What the store knows of the request ids in hand, and which endpoints are told apart."""
+    """What the store knows of the request ids in hand, and what is told apart so far.
+
+    `came` says by model version which values of segments are, `endpoints` which endpoints.
+    """
 
     pending: dict[str, Pending] = field(default_factory=dict)
     early: dict[str, Outcome] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
+    came: dict[str, Came] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +47,37 @@ class Missed:
 
 @dataclass
 class Joined:
-    """What a stretch of events adds to the store, and its account."""
+    """What a stretch of events adds to the store, and its account.
+
+    `panes` are of all traffic, `parts` of its segments; `came` says which of them have a place.
+    """
 
     predictions: list[Prediction] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     pending: dict[str, Pending] = field(default_factory=dict)
     panes: dict[PaneKey, dict[str, dict[str, int]]] = field(default_factory=dict)
+    parts: dict[tuple[PaneKey, str], dict[str, dict[str, int]]] = field(default_factory=dict)
     stored: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
     health: dict[str, Fault | None] = field(default_factory=dict)
     arrivals: datetime | None = None
+    came: dict[str, Came] | None = None
 
     def rows(self, model: str) -> dict[Table, Sequence[Record]]:
         """Return the rows of a batch."""
+        whole = [((key, ""), tallies) for key, tallies in self.panes.items()]
         panes = [
             Pane(
                 model=model,
                 model_version=version,
                 reference=reference,
+                segment=segment,
                 time=start,
                 span=MINUTE,
                 tallies=tallies,
             )
-            for (version, reference, start), tallies in self.panes.items()
+            for ((version, reference, start), segment), tallies in (*whole, *self.parts.items())
         ]
         return {
             Table.predictions: self.predictions,

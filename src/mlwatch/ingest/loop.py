@@ -17,7 +17,7 @@ from mlwatch.errors import ConflictError, DataError, SpoolError
 from mlwatch.ingest.counting import Tally
 from mlwatch.ingest.join import join, request_keys
 from mlwatch.ingest.joined import Joined, Known, Missed
-from mlwatch.ingest.pieces import Piece, body_after, fresh, halved, whole, with_account
+from mlwatch.ingest.pieces import Piece, body_after, came_before, fresh, halved, whole, with_account
 from mlwatch.protocols import MetricStore
 from mlwatch.recorder import MISSED, MISSED_REQUESTS
 from mlwatch.records import (
@@ -25,6 +25,7 @@ from mlwatch.records import (
     Batch,
     Fault,
     Progress,
+    Segment,
     State,
     Table,
     ingest_key,
@@ -60,6 +61,7 @@ class Ingest:
         health: How the parts fared that ran since `take_health` was last called.
         endpoints: Those whose requests are told apart from others.
         model_version: The version of what came and was not kept.
+        segments: The parts of the traffic to count apart.
     """
 
     model: str
@@ -72,6 +74,7 @@ class Ingest:
     health: dict[str, Fault | None] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
     model_version: str = ""
+    segments: Sequence[Segment] = ()
 
     def run(self, rest: float = 0.0) -> int:
         """Ingest what is in the spool now, and remove segments that are done; return the rows.
@@ -180,7 +183,7 @@ class Ingest:
             new = list(fresh(pieces, before, turn.body))
             if not new:
                 return 0
-            joined, fault = self._joined(new, drop=drop)
+            joined, fault = self._joined(new, turn, drop=drop)
             if joined is None:
                 return fault or Fault("ingest", "nothing was joined")
             try:
@@ -197,12 +200,14 @@ class Ingest:
             return joined.stored
         raise ConflictError(f"gave up on {segment} after {_TRIES} tries: others always wrote first")
 
-    def _joined(self, pieces: Sequence[Piece], *, drop: bool) -> tuple[Joined | None, Fault | None]:
+    def _joined(
+        self, pieces: Sequence[Piece], turn: State, *, drop: bool
+    ) -> tuple[Joined | None, Fault | None]:
         """Return what the events of pieces add to the store, or the fault that one of them is."""
         events = [event for piece in pieces for event in piece.events]
         if drop:
             return Joined(dropped=Counter(poisonous=len(events))), None
-        known = self._known(events)
+        known = self._known(events, turn)
         arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
         noted = [piece.account.noted for piece in pieces]
         missed = Missed(
@@ -211,7 +216,7 @@ class Ingest:
             predictions=sum(it.get(MISSED, 0) for it in noted),
             requests=sum(it.get(MISSED_REQUESTS, 0) for it in noted),
         )
-        call = partial(join, arrivals=arrivals, missed=missed)
+        call = partial(join, arrivals=arrivals, missed=missed, segments=self.segments)
         joined, fault = attempt("ingest", call, events, known, self.references, self.tallies)
         if fault is not None and isinstance(fault.cause, MemoryError):
             raise fault.cause  # no event's fault: it may go well next time
@@ -224,7 +229,7 @@ class Ingest:
         for piece in pieces:
             gained = gained.plus(piece.account)
         after = replace(with_account(before, gained, pieces), time=self.clock())
-        body = body_after(turn.body, gained, before.key, pieces)
+        body = body_after(turn.body, gained, before.key, pieces, joined.came)
         rows: dict[Table, Sequence[Any]] = {
             **joined.rows(self.model),
             Table.progress: [after],
@@ -244,13 +249,14 @@ class Ingest:
         )
         return next(self.store.read(Table.state, keys=[nothing.key]), nothing)
 
-    def _known(self, events: Sequence[Any]) -> Known:
+    def _known(self, events: Sequence[Any], turn: State) -> Known:
         keys = request_keys(events)
         early = self.store.read(Table.outcomes, keys=keys)
         return Known(
             {row.key: row for row in self.store.read(Table.pending, keys=keys)},
             {row.key: row for row in early if not row.joined},
             self.endpoints,
+            came_before(turn.body),
         )
 
 

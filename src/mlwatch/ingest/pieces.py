@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlwatch.records import Account, Progress
+from mlwatch.segments import Came
 from mlwatch.spool import Frame
+
+_MOST_VERSIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,11 @@ def with_account(before: Progress, gained: Account, pieces: Sequence[Piece]) -> 
 
 
 def body_after(
-    body: Mapping[str, Any], gained: Account, key: str, pieces: Sequence[Piece]
+    body: Mapping[str, Any],
+    gained: Account,
+    key: str,
+    pieces: Sequence[Piece],
+    came: Mapping[str, Came] | None = None,
 ) -> dict[str, Any]:
     """Return the body of ingest's state once these pieces are in the store.
 
@@ -103,6 +110,8 @@ def body_after(
         gained: What the pieces add to the account of the model.
         key: The key of the segment's progress.
         pieces: What is written.
+        came: Which values of segments have a place, by model version, the one used last at the
+            end. None: as before.
     """
     account = Account.of(body).plus(gained)
     begun = {other: at for other, at in body.get("begun", {}).items() if other != key}
@@ -110,4 +119,14 @@ def body_after(
     if not last.is_last:
         begun[key] = [last.frame.number, last.end]
     after: dict[str, Any] = {name: getattr(account, name) for name in Account.__slots__}
-    return after | ({"begun": begun} if begun else {})
+    came = came_before(body) if came is None else came
+    kept = dict(list(came.items())[-_MOST_VERSIONS:])  # anybody may make up versions
+    return after | ({"begun": begun} if begun else {}) | ({"segments": kept} if kept else {})
+
+
+def came_before(body: Mapping[str, Any]) -> dict[str, Came]:
+    """Return which values of segments have a place, by model version, as ingest's state says."""
+    return {
+        version: {label: list(values) for label, values in came.items()}
+        for version, came in body.get("segments", {}).items()
+    }

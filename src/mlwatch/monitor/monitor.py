@@ -36,6 +36,7 @@ from mlwatch.records import (
     CycleReport,
     DriftPolicy,
     Fault,
+    as_segments,
     join_key,
 )
 from mlwatch.reference import Reference
@@ -99,6 +100,7 @@ class Monitor(Recording, Usual):
         # What these load is not needed to import mlwatch.
         from mlwatch import assembly
         from mlwatch.background import Background
+        from mlwatch.segments import check_segments
 
         assembly.check_arguments(
             store=store,
@@ -135,6 +137,7 @@ class Monitor(Recording, Usual):
             clock=clock,
         )
         assembly.check_features(self._parts.cycle.collectors.values(), reference)
+        check_segments(as_segments(drift.segments), reference)
         super().__init__(self._parts.recorder, model, model_version)
         self._pace = Pace(every)
         self._last_error = ""

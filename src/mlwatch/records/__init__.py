@@ -22,6 +22,7 @@ from mlwatch.records.results import (
     Receipt,
     Severity,
 )
+from mlwatch.records.segments import Segment, as_segments
 from mlwatch.records.storage import (
     RECORD_TYPES,
     Batch,
@@ -58,12 +59,14 @@ __all__ = [
     "Receipt",
     "Record",
     "Retention",
+    "Segment",
     "Severity",
     "State",
     "Table",
     "Tallies",
     "Tally",
     "add_tallies",
+    "as_segments",
     "digest",
     "file_name",
     "ingest_key",

@@ -58,8 +58,8 @@ class Pending:
 
     `score` is the number that was served (for multiclass the probability of each class, in the
     order of the reference's classes), `label` the class, `reference` the fingerprint the
-    prediction was counted under, and `outcome` what has already been counted, so that a
-    correction can take it back.
+    prediction was counted under, `segments` the keys of the segments it was counted in, and
+    `outcome` what has already been counted, so that a correction can take it back.
     """
 
     model: str
@@ -67,7 +67,7 @@ class Pending:
     time: datetime
     model_version: str = ""
     reference: str = ""
-    segment: str | None = None
+    segments: tuple[str, ...] = ()
     score: float | list[float] | None = None
     label: Any = None
     outcome: Any = None

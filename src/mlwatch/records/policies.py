@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal, TypeGuard
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.records.redact import Redact, check_redaction
+from mlwatch.records.segments import Segment, as_segments
 
 _DAYS = {"day": 1, "week": 7, "month": 30}
 _WHOLE = 1 + 1e-9
@@ -170,6 +172,9 @@ class DriftPolicy:
         min_rows: With fewer rows in the window the verdict is "not enough data".
         min_visible: The verdict is also "not enough data" while a change of this share of traffic
             could not be seen.
+        segments: The parts of the traffic to count apart from now on, such as
+            `("contract", Segment("tenure", bins=(12, 24, 48)), Segment())`; a text is short for
+            `Segment(text)`.
     """
 
     budget: AlarmBudget = field(default_factory=AlarmBudget)
@@ -179,8 +184,10 @@ class DriftPolicy:
     independent_labels: bool = False
     min_rows: int = 50
     min_visible: float = 0.20
+    segments: Sequence[str | Segment] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", as_segments(self.segments))
         if not isinstance(self.budget, AlarmBudget):
             raise ConfigurationError(
                 f"DriftPolicy(budget={self.budget!r}): give AlarmBudget(alarms=0.25, per='week')"

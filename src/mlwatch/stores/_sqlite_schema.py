@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -21,11 +21,11 @@ import msgspec
 
 from mlwatch.errors import StoreError
 from mlwatch.records import RECORD_TYPES, Table, Tallies
-from mlwatch.stores._encoding import JSONTally, Plain, tallies_from_json, to_json
+from mlwatch.stores._encoding import JSONTally, Plain, encode, tallies_from_json, to_json
 from mlwatch.stores._rows import Selection
 
 APPLICATION_ID = 0x6D6C7761  # "mlwa"
-VERSION = 1
+VERSION = 2
 
 _BUSY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.01
@@ -65,6 +65,21 @@ class Layout:
         return (
             f'CREATE TABLE "{self.table}" ({", ".join(parts)})',
             f'CREATE INDEX "{self.table}_time" ON "{self.table}" ("time", "key")',
+        )
+
+    def add(self, column: Column) -> str:
+        """Return the statement that adds a column to a table of an older version.
+
+        Its rows get what a record without that field has.
+        """
+        field = next(it for it in fields(RECORD_TYPES[self.table]) if it.name == column.name)
+        if field.default is MISSING:
+            raise StoreError(f"{self.table}.{column.name} has no default; it cannot be added")
+        cell = column.to_cell(encode(field.default))
+        default = "NULL" if cell is None else repr(cell)
+        return (
+            f'ALTER TABLE "{self.table}" '
+            f'ADD COLUMN "{column.name}" {column.sql_type} DEFAULT {default}'
         )
 
     @property
@@ -155,8 +170,8 @@ def _from_cell(cell: Any) -> Any:
 LAYOUTS: Mapping[Table, Layout] = {table: _layout(table) for table in Table}
 
 
-def identify(connection: sqlite3.Connection, path: Path) -> bool:
-    """Say whether the database is a store of this version (False: it is empty).
+def identify(connection: sqlite3.Connection, path: Path) -> int:
+    """Return of which version the store in the database is; 0: it is empty.
 
     Raises:
         StoreError: It is something else, or a store of a newer version.
@@ -167,24 +182,34 @@ def identify(connection: sqlite3.Connection, path: Path) -> bool:
         connection.execute("BEGIN")
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = application != APPLICATION_ID and _count_tables(connection)
     finally:
         if begun:
             connection.execute("ROLLBACK")
     if application == APPLICATION_ID:
-        if version != VERSION:
+        if version > VERSION:
             raise StoreError(
                 f"{path} is an mlwatch store of version {version}, and this library reads version "
                 f"{VERSION}: upgrade mlwatch-monitor, or name another file"
             )
-        return True
+        return version
     if application or tables:
         raise StoreError(
             f"{path} is a SQLite database, but not an mlwatch store: name another file, "
             "which will be created"
         )
-    return False
+    return 0
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `StoreError` where the tables cannot be read as this version has them."""
+    version = identify(connection, path)
+    if 0 < version < VERSION:
+        raise StoreError(
+            f"{path} is an mlwatch store of version {version}, which has to be brought to version "
+            f"{VERSION}: use it once without read_only=True"
+        )
 
 
 def _count_tables(connection: sqlite3.Connection) -> int:
@@ -193,13 +218,13 @@ def _count_tables(connection: sqlite3.Connection) -> int:
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the tables where there are none, and turn to write-ahead logging.
+    """Create the tables, or bring them to this version; and turn to write-ahead logging.
 
     The tables come first: what `identify` reads is then in the file itself from the start, and
     never only in the write-ahead log.
     """
-    if not identify(connection, path):
-        _create(connection, path)
+    if identify(connection, path) < VERSION:
+        _change(connection, path)
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -212,22 +237,40 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
+def _change(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not identify(connection, path):  # another process may have been faster
-            for layout in LAYOUTS.values():
-                for statement in layout.create:
-                    connection.execute(statement)
-            connection.execute("CREATE TABLE batches (id TEXT PRIMARY KEY NOT NULL, time TEXT)")
-            connection.execute("CREATE INDEX batches_time ON batches (time)")
-            connection.execute("CREATE TABLE leases (key TEXT PRIMARY KEY NOT NULL, until TEXT)")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        version = identify(connection, path)  # another process may have been faster
+        if version < VERSION:
+            _migrate(connection) if version else _create(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for layout in LAYOUTS.values():
+        for statement in layout.create:
+            connection.execute(statement)
+    connection.execute("CREATE TABLE batches (id TEXT PRIMARY KEY NOT NULL, time TEXT)")
+    connection.execute("CREATE INDEX batches_time ON batches (time)")
+    connection.execute("CREATE TABLE leases (key TEXT PRIMARY KEY NOT NULL, until TEXT)")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Give the tables of an older version the columns that records have gained since.
+
+    A column of a field that is gone stays, empty in new rows: processes of the older version may
+    still be at work, and go on writing theirs.
+    """
+    for table, layout in LAYOUTS.items():
+        known = {row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')}
+        for column in layout.columns:
+            if column.name not in known:
+                connection.execute(layout.add(column))
 
 
 def select(connection: sqlite3.Connection, table: Table, asked: Selection) -> sqlite3.Cursor:

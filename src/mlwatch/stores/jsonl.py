@@ -36,7 +36,7 @@ from mlwatch.stores._rows import (
     lease_times,
 )
 
-VERSION = 1
+VERSION = 2
 
 _FORMAT = "mlwatch JSONL store"
 _NAME = "store.json"
@@ -207,9 +207,10 @@ class JSONLStore:
 
     def _journal_now(self) -> Journal:
         if self._journal is None or self._journal[0] != os.getpid():
-            _check_version(self.path)
-            if not (self.path / _NAME).exists():
+            version = _check_version(self.path)
+            if not version:
                 (self.path / "commits.jsonl").touch()
+            if version < VERSION:  # a line of an older version lacks fields, which have defaults
                 about = {"format": _FORMAT, "version": VERSION}
                 replace_file(self.path / _NAME, msgspec.json.encode(about))
             self._journal = os.getpid(), Journal(self.path)
@@ -239,7 +240,8 @@ def _check_folder(path: Path) -> None:
     _check_version(path)
 
 
-def _check_version(path: Path) -> None:
+def _check_version(path: Path) -> int:
+    """Return of which version the store in a folder is; 0: there is none yet."""
     about = path / _NAME
     # Looked for in this order: one who is making the store writes its files after its name.
     others = {entry.name for entry in path.iterdir()} - _UNBORN
@@ -249,18 +251,20 @@ def _check_version(path: Path) -> None:
                 f"{path} is not empty and has no {_NAME}, so it is not an mlwatch store: name "
                 "another folder, which will be created"
             )
-        return
+        return 0
     try:
         found = msgspec.json.decode(about.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError) as error:
         raise StoreError(f"{about} cannot be read ({error}); name another folder") from error
     if found.get("format") != _FORMAT or not isinstance(found.get("version"), int):
         raise StoreError(f"{about} is not of an mlwatch store; name another folder")
-    if found["version"] != VERSION:
+    if found["version"] > VERSION:
         raise StoreError(
             f"{path} is an mlwatch store of version {found['version']}, and this library reads "
             f"version {VERSION}: upgrade mlwatch-monitor, or name another folder"
         )
+    version: int = found["version"]
+    return version
 
 
 def _leases(path: Path) -> dict[str, str]:

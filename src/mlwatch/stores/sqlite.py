@@ -31,6 +31,7 @@ from mlwatch.stores._sqlite_schema import (
     identify,
     prepare,
     read_tallies,
+    require_current,
     select,
     used_bytes,
 )
@@ -44,10 +45,10 @@ class SQLiteStore:
     """Keep everything in one SQLite file, with write-ahead logging.
 
     There is a table for every `Table` with a column for every field; `_sqlite_schema` says how
-    values are spelt. The file is created by the first use; making a store only looks. Reading
-    takes a connection of its own, sees one moment, and never holds up a writer. What `write` has
-    returned for survives the death of the process; a loss of power may take the last batches,
-    never the file. A closed store raises `StoreError` when it is used.
+    values are spelt. The first use creates the file, or brings one of an older version up to date;
+    making a store only looks. Reading takes a connection of its own, sees one moment, and never
+    holds up a writer. What `write` has returned for survives the death of the process; a loss of
+    power may take the last batches, never the file. A closed store raises `StoreError` when used.
 
     A store may cross a fork: the child leaves the parent's connections and opens its own. Only
     when a thread of the parent was inside SQLite at the fork does the child get a `StoreError`.
@@ -258,7 +259,7 @@ class SQLiteStore:
             connection = process.connect(self.path, "mode=ro")
         try:
             with self._in_sqlite(f"read {table}"):
-                identify(connection, self.path)
+                require_current(connection, self.path)
                 cursor = select(connection, table, selection)
             while True:
                 with self._in_sqlite(f"read {table}") as here:
