@@ -12,18 +12,18 @@ from tests.traffic import START, predicted, requested, told, window
 from mlwatch import defaults
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.collectors import DriftScoreCollector
-from mlwatch.records import DriftPolicy, Metric
+from mlwatch.records import DriftPolicy, Metric, Segment
 from mlwatch.reference import Reference
 
 OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.startswith("monitor_")}
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "bytes", "days", "errors", "faults", "features", "ms", "nats", "records",
-    "requests", "rows", "rows/s", "s", "score", "share", "target",
+    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "ms", "nats",
+    "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "target",
 }  # fmt: skip
 
-LABELS = DriftPolicy(independent_labels=True)
+LABELS = DriftPolicy(independent_labels=True, segments=(Segment("x", bins=(0,)),))
 """What asks for everything that is collected by default, or where the policy asks for it."""
 
 
@@ -55,7 +55,7 @@ def windows():
         ]
         outcomes = [told(i, true[i]) for i in range(400)]
         rows.append(requested(0))
-        yield window([*rows, *outcomes], reference, arrivals=START)
+        yield window([*rows, *outcomes], reference, arrivals=START, segments=LABELS.segments)
         yield window([*rows, *outcomes], arrivals=START, missed=1)
 
 

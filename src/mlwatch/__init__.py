@@ -40,6 +40,7 @@ from mlwatch.records import (
     Metric,
     Receipt,
     Retention,
+    Segment,
     Severity,
     Table,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Reference",
     "ReferenceFileError",
     "Retention",
+    "Segment",
     "Severity",
     "SpoolError",
     "Status",

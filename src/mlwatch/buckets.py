@@ -37,3 +37,22 @@ def quantile(tally: Tally, share: float) -> float | None:
         if rank < 0:
             return 0.0 if index == _ZERO else float(2 * _GAMMA**index / (_GAMMA + 1))
     raise AssertionError("the ranks of a tally of n values are below n")  # pragma: no cover
+
+
+def bounded(tally: Tally, share: float, z: float) -> tuple[float, float, float]:
+    """Return a quantile with the interval of its rank, widened by the buckets' error.
+
+    Args:
+        tally: Counts by bucket, of at least one value.
+        share: The share of values that the quantile is not below.
+        z: The normal point of the interval's level.
+
+    Returns:
+        The quantile, and the low and the high end.
+    """
+    half = z * math.sqrt(share * (1 - share) / sum(tally.values()))
+    low, value, high = (
+        quantile(tally, min(1.0, max(0.0, end))) or 0.0
+        for end in (share - half, share, share + half)
+    )
+    return value, low * (1 - RELATIVE_ERROR), high * (1 + RELATIVE_ERROR)

@@ -11,6 +11,7 @@ from mlwatch.collectors import (
     ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
+    SegmentsCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector
@@ -45,6 +46,8 @@ def collectors(
         PerformanceCollector(),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
     ]
+    if policy.segments:
+        found.append(SegmentsCollector())
     return [*found, ErrorRateCollector(policy)] if policy.independent_labels else found
 
 

@@ -13,11 +13,12 @@ from mlwatch.collectors import (
     ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
+    SegmentsCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
 from mlwatch.protocols import Collector
-from mlwatch.records import DriftPolicy, Memory, Metric, Pane
+from mlwatch.records import DriftPolicy, Memory, Metric, Pane, Segment
 from mlwatch.reference import Reference
 from mlwatch.testing import ScriptedCollector, ScriptedDetector, check_collector
 from mlwatch.testing.checks import sample_windows
@@ -31,12 +32,15 @@ COLLECTORS = [
     DriftCollector([KLDetector()], DriftPolicy(margin=0.0, min_rows=1)),
     DriftCollector([ScriptedDetector({"x": ValueError("boom"), "c": None})]),
     ErrorRateCollector(),
+    SegmentsCollector(),
     DriftScoreCollector(),
     ScriptedCollector([[Metric("orders", 3.0)]]),
 ]
 
+SEGMENTS = ("c", Segment("x", bins=(0,)))
 
-def odd_windows():
+
+def odd_windows(segments=()):
     """Give windows that are easy to get wrong: constant, perfect, one-sided, without labels."""
     data = {"x": [1.0] * 100, "c": ["a"] * 100}
     tasks = [
@@ -55,7 +59,7 @@ def odd_windows():
                     predicted(i, served, {"x": 1.0, "c": "a"}, latency_ms=0.0) for i in range(n)
                 ]
                 outcomes = [told(i, served) for i in range(labelled)]
-                yield window([*rows, *outcomes], reference)
+                yield window([*rows, *outcomes], reference, segments=segments)
 
 
 @pytest.mark.parametrize("collector", COLLECTORS, ids=lambda collector: repr(collector)[:60])
@@ -63,7 +67,8 @@ def test_our_collectors_keep_the_contract(collector):
     """Each collector of the library passes the check, on hard windows too."""
     assert isinstance(collector, Collector)
     check_collector(collector)
-    check_collector(collector, [*odd_windows()])
+    segments = SEGMENTS if isinstance(collector, SegmentsCollector) else ()
+    check_collector(collector, [*odd_windows(segments)])
 
 
 class Wrong:

@@ -5,6 +5,7 @@ from mlwatch.collectors.drift_score import DriftScoreCollector
 from mlwatch.collectors.error_rate import ErrorRateCollector
 from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
+from mlwatch.collectors.segments import SegmentsCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "ErrorRateCollector",
     "PerformanceCollector",
     "PredictionsCollector",
+    "SegmentsCollector",
     "TrafficCollector",
 ]
