@@ -57,7 +57,8 @@ class Recording:
             latency_ms: How long the prediction took, in milliseconds.
             outcome: The truth, where it is known at once.
             error: What went wrong, when it did.
-            segment: A part of the traffic, kept with the row.
+            segment: The part of the traffic it belongs to, kept with the row, and counted apart
+                with `DriftPolicy(segments=(Segment(),))`. No id: at most 50 are told apart.
             timestamp: When it was served, timezone-aware; now when not said.
         """
         version = self.model_version if model_version is None else model_version
@@ -139,6 +140,7 @@ class Recording:
         probabilities: Iterable[Any] | None = None,
         request_ids: Iterable[Any] | None = None,
         model_version: str | None = None,
+        segments: Iterable[str | None] | str | None = None,
         timestamp: datetime | None = None,
     ) -> Sequence[str]:
         """Take in the predictions of a batch-scoring job, column by column; return their ids.
@@ -150,6 +152,7 @@ class Recording:
             probabilities: As for `record_prediction`, one a row.
             request_ids: The caller's own ids, one a row.
             model_version: Another version than the monitor's own.
+            segments: The part of the traffic of each row, or one text for all.
             timestamp: When the batch was served; now when not said.
 
         Columns of unequal length end with the shortest; the rest is counted "unequal_columns".
@@ -162,7 +165,7 @@ class Recording:
         from mlwatch.recorder.batch import read_columns
 
         given = (frame, predictions, probabilities, request_ids)
-        read = partial(read_columns, names=self._recorder.feature_names)
+        read = partial(read_columns, names=self._recorder.feature_names, segments=segments)
         columns = salvage(read, given, None)
         if columns is None:
             self._recorder.refuse("bad_batch", salvage(_rows_of, frame, 1))

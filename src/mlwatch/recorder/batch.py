@@ -106,6 +106,7 @@ class Columns:
         probabilities: What goes with it, or None.
         request_ids: The caller's own, or None.
         lost: How many more rows the longest column has.
+        segments: The segment of each row, one of all, or None.
     """
 
     rows: int
@@ -114,12 +115,13 @@ class Columns:
     probabilities: Column | None
     request_ids: Column | None
     lost: int
+    segments: Column | str | None = None
 
     @property
     def most_row_bytes(self) -> float:
         """The bytes that a row takes at most, as far as that is known without a look at each."""
-        others = (self.predictions, self.probabilities, self.request_ids)
-        every = (*self.features.values(), *(it for it in others if it is not None))
+        others = (self.predictions, self.probabilities, self.request_ids, self.segments)
+        every = (*self.features.values(), *(it for it in others if isinstance(it, Column)))
         return sum(column.most_bytes for column in every)
 
     def packed(self, ids: Sequence[str], start: int, stop: int) -> tuple[Any, ...]:
@@ -137,7 +139,17 @@ class Columns:
         features = [column.packed(start, stop) for column in self.features.values()]
         others = None if self.probabilities is None else self.probabilities.packed(start, stop)
         served = self.predictions.packed(start, stop)
-        return known_as, tuple(self.features), features, served, others
+        fields = (known_as, tuple(self.features), features, served, others)
+        if self.segments is None:
+            return fields
+        parts = self.segments
+        return (*fields, parts.packed(start, stop) if isinstance(parts, Column) else parts)
+
+    def segments_in(self, rows: range) -> list[str | None]:
+        """Return the segment of each of some rows."""
+        if isinstance(self.segments, Column):
+            return [self.segments.values[row] for row in rows]
+        return [self.segments] * len(rows)
 
     def row(self, number: int) -> tuple[dict[Any, Any], Any, Any]:
         """Return features, prediction and probability of one row."""
@@ -146,13 +158,16 @@ class Columns:
         return features, self.predictions.values[number], other
 
 
-def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Columns:
+def read_columns(
+    batch: tuple[Any, Any, Any, Any], names: Sequence[str], segments: Any = None
+) -> Columns:
     """Return the columns of a batch.
 
     Args:
         batch: The features (a DataFrame, a mapping of name to column, or an array of rows by
             columns), the predictions, and the probabilities and request ids, or None.
         names: The names of an array's columns.
+        segments: The segment of each row, one text for all, or None.
 
     Raises:
         DataError: Two columns have the same name, or an array has not as many as there are names.
@@ -163,9 +178,11 @@ def read_columns(batch: tuple[Any, Any, Any, Any], names: Sequence[str]) -> Colu
     served = Column(_flat(predictions))
     other = None if probabilities is None else Column(probabilities)
     ids = None if request_ids is None else Column(request_ids)
-    lengths = [len(it) for it in (*features.values(), served, other, ids) if it is not None]
+    parts = segments if segments is None or isinstance(segments, str) else _texts(segments)
+    every = (*features.values(), served, other, ids, parts)
+    lengths = [len(it) for it in every if isinstance(it, Column)]
     rows = min(lengths)
-    return Columns(rows, features, served, other, ids, max(lengths) - rows)
+    return Columns(rows, features, served, other, ids, max(lengths) - rows, parts)
 
 
 def read_pairs(batch: tuple[Any, Any]) -> tuple[list[tuple[Any, Any]], int]:
@@ -230,6 +247,14 @@ def encoded(
         size = most if record is None else len(record)
         step = min(max(1, most * (stop - start) * 4 // (5 * size)), _MOST_ROWS)
         start = stop
+
+
+def _texts(values: Any) -> Column:
+    """Return a column of texts; None where there is none."""
+    texts = [None if is_absent(it) else as_text(it) for it in Column(values).to_list()]
+    column = np.empty(len(texts), dtype=object)
+    column[:] = texts
+    return Column(column)
 
 
 def _flat(predictions: Any) -> Any:

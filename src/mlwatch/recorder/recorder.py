@@ -391,8 +391,8 @@ class Recorder:
         self, columns: Columns, ids: Sequence[str], about: tuple[Any, ...], rows: range
     ) -> None:
         model, version, now = about
-        for row in rows:
-            self.prediction(*columns.row(row), ids[row], model, version, None, None, None, now)
+        for row, own in zip(rows, columns.segments_in(rows), strict=True):
+            self.prediction(*columns.row(row), ids[row], model, version, None, None, own, now)
 
     @staticmethod
     def _new_id(buffer: Buffer) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlwatch.spool.wire import BATCH, end_of, name_of
 
 _FIELDS = 10
+_HEAD = len(BATCH[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,15 @@ def rows_in(record: bytes) -> int:
     """Return how many predictions or outcomes an encoded record stands for."""
     if not record.startswith(BATCH):
         return 1
-    return int(msgspec.msgpack.decode(record[len(BATCH) : end_of(record, len(BATCH))]))
+    return int(msgspec.msgpack.decode(record[_HEAD : end_of(record, _HEAD)]))
 
 
 def events_of(record: Any) -> Iterator[Any]:
     """Return the events of a decoded record: of a batch one a row, of any other itself."""
-    if not isinstance(record, list) or len(record) != _FIELDS or record[0] != "b":
+    if not isinstance(record, list) or len(record) - _FIELDS not in {0, 1} or record[0] != "b":
         yield record
         return
-    _, rows, model, version, time, ids, names, columns, served, probabilities = record
+    _, rows, model, version, time, ids, names, columns, served, probabilities, *last = record
     keys = [name_of(name) for name in _whole(names, len(columns))]
     values = [_whole(column, rows) for column in columns]
     by_row = zip(
@@ -87,15 +88,17 @@ def events_of(record: Any) -> Iterator[Any]:
         zip(*values, strict=True) if values else [()] * rows,
         _whole(served, rows),
         _whole(probabilities, rows),
+        _whole(last[0] if last else None, rows),
         strict=True,
     )
-    for known_as, row, prediction, probability in by_row:
+    for known_as, row, prediction, probability, segment in by_row:
         features = dict(zip(keys, row, strict=True))
-        yield ["p", model, version, known_as, time, features, prediction, probability, *_NOTHING]
+        told = (prediction, probability, *_NOTHING, segment)
+        yield ["p", model, version, known_as, time, features, *told]
 
 
-_NOTHING = (None, None, None)
-"""Latency, error and segment, which a batch does not have."""
+_NOTHING = (None, None)
+"""Latency and error, which a batch does not have."""
 
 
 def _ids(ids: Any, rows: int) -> Sequence[Any]:

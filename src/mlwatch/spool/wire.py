@@ -22,8 +22,11 @@ DEEPEST: Final = 16
 """How deep lists and mappings may be nested inside a field."""
 
 
-BATCH: Final = b"\x9a\xa1b"
-"""What a record that stands for many begins with: an array of ten fields, the first of them "b"."""
+BATCH: Final = (b"\x9a\xa1b", b"\x9b\xa1b")
+"""What a record that stands for many begins with: an array of ten fields, the first of them "b".
+
+Or of eleven, where the rows have segments.
+"""
 _FIRST_SIZE = 512  # room for most records, as growing costs
 
 
