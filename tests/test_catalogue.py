@@ -19,7 +19,7 @@ OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.starts
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "ms", "nats",
+    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "ms", "nats", "ratio",
     "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "target",
 }  # fmt: skip
 

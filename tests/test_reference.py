@@ -235,8 +235,8 @@ class TestFile:
             (b"[" * 100_000, "not a reference"),
             (b'{"format": "mlwatch-reference", "version": 5}', "version 5.*upgrade mlwatch"),
             (b'{"format": "mlwatch-reference", "version": "1"}', "version '1'"),
-            (b'{"format": "mlwatch-reference", "version": 4}', "lacks or garbles"),
-            (b'{"format": "mlwatch-reference", "version": 4, "features": 3}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 5}', "lacks or garbles"),
+            (b'{"format": "mlwatch-reference", "version": 5, "features": 3}', "lacks or garbles"),
         ],
         ids=lambda value: repr(value)[:40],
     )

@@ -43,7 +43,7 @@ def collectors(
     found: list[Collector | Collect] = [
         TrafficCollector(),
         PredictionsCollector(),
-        PerformanceCollector(),
+        PerformanceCollector(policy=policy),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
     ]
     if policy.segments:

@@ -27,7 +27,7 @@ from mlwatch.scoring import Scoring, fit_scoring, read_predictions
 from mlwatch.training import PREDICTION, read_columns, read_hours
 
 FORMAT = "mlwatch-reference"
-VERSION = 4
+VERSION = 5
 
 _HISTORY_DAYS = 8 * 7
 

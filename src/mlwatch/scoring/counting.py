@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,17 @@ from numpy.typing import NDArray
 
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 from mlwatch.records import Tally, join_key
+from mlwatch.scoring import losses
 
 Score = float | list[float] | None
 Label = Hashable
 
 TASKS = ("binary", "multiclass", "regression")
 
-FIXED = 2.0**40
-"""Means are kept as sums of integers in units of 1 / FIXED, so that panes add exactly."""
+_POWERS = ("sum", "squares", "cubes", "fourths")
 
-SMALLEST = 2.0**-52
-"""Probabilities are kept this far from 0 and 1 in the log loss (float64's epsilon)."""
+BINS = 10
+"""Calibration is measured in at most so many bins of about equal reference mass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Scoring:
     scale: float = 1.0
 
     @classmethod
+    @cache
     def unknown(cls) -> Scoring:
         """Return how predictions are counted without a reference: shares on a fixed grid."""
         points = np.arange(1, 100) / 100
@@ -121,7 +123,9 @@ class Scoring:
         plain = [score for score in scores if isinstance(score, int | float)]
         tallies: dict[str, Tally] = {
             "label": Counter(str(label) for label in labels if label is not None),
-            "moments": _moments([(score - self.center) / self.scale for score in plain]),
+            "moments": losses.power_sums(
+                [(score - self.center) / self.scale for score in plain], _POWERS
+            ),
         }
         if not self.task:
             plain = [score for score in plain if _is_share(score)]
@@ -134,7 +138,7 @@ class Scoring:
     ) -> dict[str, Tally]:
         """Return the tallies of predictions whose outcome is known, as `target` gave it."""
         if self._is_regression(scores, labels, outcomes):
-            return self._tally_residuals(scores, outcomes)
+            return dict(losses.residuals(_scored(scores, outcomes), self.center, self.scale))
         pairs = [
             join_key(label, outcome)
             for label, outcome in zip(labels, outcomes, strict=True)
@@ -143,19 +147,47 @@ class Scoring:
         tallies: dict[str, Tally] = {
             "outcome": Counter(map(str, outcomes)),
             "confusion": Counter(pairs),
-            "loss": _moments(self._losses(scores, outcomes)),
+            "loss": losses.mean_sums(self._losses(scores, outcomes)),
+            **self._tally_scores(scores, outcomes),
         }
-        if self.grid is not None:
-            for name in self.classes:
-                chosen = [
-                    score
-                    for score, outcome in zip(scores, outcomes, strict=True)
-                    if outcome == name and isinstance(score, int | float)
-                ]
-                if chosen:
-                    given = Distribution.count("score", self.grid, chosen)
-                    tallies[f"given/{name}"] = given.to_tally()
         return {name: tally for name, tally in tallies.items() if tally}
+
+    def _tally_scores(self, scores: Sequence[Score], outcomes: Sequence[Any]) -> dict[str, Tally]:
+        """Return where the scores of each class fall, and what their calibration needs."""
+        scored = _scored(scores, outcomes)
+        if not scored:
+            return {}
+        found: dict[str, Tally] = {}
+        cells = [0] * len(scored)
+        if self.grid is not None:
+            cells = self.grid.locate([score for score, _ in scored]).tolist()
+            for name in self.classes:
+                given = [
+                    c for c, (_, outcome) in zip(cells, scored, strict=True) if outcome == name
+                ]
+                found[f"given/{name}"] = {str(c): n for c, n in Counter(given).items()}
+        shares = [
+            (cell, score, outcome == self.classes[1])
+            for cell, (score, outcome) in zip(cells, scored, strict=True)
+            if self._is_probability(score, outcome)
+        ]
+        found["brier"] = losses.mean_sums([(score - hit) ** 2 for _, score, hit in shares])
+        if self.grid is not None and shares:
+            places, chances, hits = zip(*shares, strict=True)
+            bins = self._bins[list(places)].tolist()
+            found["calibration"] = losses.calibration(bins, chances, hits)
+        return found
+
+    @cached_property
+    def _bins(self) -> NDArray[np.intp]:
+        """The bin of calibration that each cell of the grid belongs to, shape (cells,).
+
+        Of about equal reference mass; of equal width where the grid was cut without a reference.
+        """
+        assert self.grid is not None
+        if self.grid.mass.any():
+            return self.grid.coarse(BINS)
+        return np.arange(self.grid.size) * BINS // self.grid.size
 
     def _is_regression(
         self, scores: Sequence[Score], labels: Sequence[Label], outcomes: Sequence[Any]
@@ -177,7 +209,7 @@ class Scoring:
                 truth = score if outcome == self.classes[1] else 1 - score
             else:
                 continue
-            found.append(-math.log(min(max(truth, SMALLEST), 1 - SMALLEST)))
+            found.append(losses.log_loss(truth))
         return found
 
     def _is_probability(self, score: float, outcome: Any) -> bool:
@@ -186,56 +218,19 @@ class Scoring:
         # Of a model nothing is known of, a served 0 or 1 is as likely a label.
         return 0 < score < 1 and outcome in self.classes
 
-    def _tally_residuals(
-        self, scores: Sequence[Score], outcomes: Sequence[Any]
-    ) -> dict[str, Tally]:
-        pairs = [
-            ((score - self.center) / self.scale, (outcome - self.center) / self.scale)
-            for score, outcome in zip(scores, outcomes, strict=True)
-            if isinstance(score, int | float)
-        ]
-        served, true = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-        with np.errstate(over="ignore", invalid="ignore"):
-            terms = _residual_terms(served - true, true)
-            usable = np.isfinite(np.array([*terms.values()]) * FIXED).all(axis=0)
-        sums = {name: fixed_sum(values[usable].tolist()) for name, values in terms.items()}
-        return {"residual": {"n": int(usable.sum())} | sums} if usable.any() else {}
-
     def labels_grid(self, label_tally: Tally) -> CategoricalGrid:
         """Return the classes as a categorical grid, with `label_tally` as its mass."""
         mass = [label_tally.get(str(name), 0) for name in self.classes]
         return CategoricalGrid(self.classes, np.array([*mass, 0], dtype=np.int64))
 
 
-def fixed_sum(values: Sequence[float]) -> int:
-    """Return the sum of values in integer units of 1 / FIXED, each rounded to the nearest unit."""
-    return sum(round(value * FIXED) for value in values)
-
-
-def _residual_terms(error: NDArray[Any], true: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    square = error * error
-    return {
-        "e": error,
-        "abs": np.abs(error),
-        "e2": square,
-        "e4": square * square,
-        "y": true,
-        "y2": true**2,
-        "y3": true**3,
-        "y4": true**4,
-        "e2y": square * true,
-        "e2y2": square * true**2,
-    }
-
-
-def _moments(values: Sequence[float]) -> dict[str, int]:
-    found = np.array(values, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        found = found[np.isfinite(found * found * found * found * FIXED)]
-    if not len(found):
-        return {}
-    powers = {"sum": found, "squares": found**2, "cubes": found**3, "fourths": found**4}
-    return {"n": len(found)} | {name: fixed_sum(power.tolist()) for name, power in powers.items()}
+def _scored(scores: Sequence[Score], outcomes: Sequence[Any]) -> list[tuple[float, Any]]:
+    """Return the score and the outcome of each row that has a plain score."""
+    return [
+        (score, outcome)
+        for score, outcome in zip(scores, outcomes, strict=True)
+        if isinstance(score, int | float)
+    ]
 
 
 def _of_class(probability: Mapping[Any, Any], name: Hashable) -> Any:

@@ -1,0 +1,119 @@
+"""Figures beside those of the reference, and whether the model has become worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from mlwatch import intervals
+from mlwatch.catalogue import CATALOGUE
+from mlwatch.records import DriftPolicy, Metric, join_key
+from mlwatch.sequential.budget import HOURS_A_WEEK
+
+Figures = Callable[[float], Iterable[Metric]]
+"""Gives the figures of some traffic, with intervals at the level of a normal point."""
+
+
+def beside(here: Figures, past: Figures, policy: DriftPolicy, margin: float) -> Iterator[Metric]:
+    """Return figures with those of the reference, and then the change of each, with a verdict.
+
+    The verdict is "drifted" when the interval of the change lies beyond the margin on the side
+    that is worse. Each figure is tested in each cycle, of which there is one an hour, so that
+    interval is of a stricter level than the one that is shown: all tests together raise the
+    false alarms that the budget leaves to `performance`, whatever depends on whatever. It holds
+    for labels that are independent of each other.
+
+    Args:
+        here: The figures of the window.
+        past: Those of the reference.
+        policy: The alarm budget, and what change has to be visible.
+        margin: The change that does not matter: so much of a share, of others so much of what
+            the figure is on the reference.
+    """
+    found, known = list(here(intervals.Z95)), _bounded(past(intervals.Z95))
+    for metric in found:
+        other = known.get(_name(metric))
+        yield metric if other is None else replace(metric, reference=other.value)
+    current = _bounded(found)
+    compared = [name for name in current if name in known]
+    tests = sum(bool(_direction(current[name])) for name in compared)
+    z = _strict_point(policy, tests)
+    strictly, strictly_known = _bounded(here(z)), _bounded(past(z))
+    for name in compared:
+        change = _Change(name, current[name], known[name])
+        strict = _Change(name, strictly[name], strictly_known[name])
+        yield change.to_metric(strict, policy.min_visible, margin)
+
+
+def _strict_point(policy: DriftPolicy, tests: int) -> float:
+    """Return the normal point of one test's level, and never one laxer than that of 95%."""
+    weekly = policy.budget.weekly * policy.budget.performance
+    level = weekly / HOURS_A_WEEK / max(1, tests)
+    return max(intervals.Z95, intervals.normal_point(min(0.5, level)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A figure of the window and the same one of the reference."""
+
+    name: str
+    here: Metric
+    past: Metric
+
+    @property
+    def bounded(self) -> intervals.Bounded | None:
+        """The change with its interval, if both have a value."""
+        here, past = _ends(self.here), _ends(self.past)
+        return None if here is None or past is None else intervals.difference(here, past)
+
+    def to_metric(self, strict: _Change, min_visible: float, margin: float) -> Metric:
+        """Return the change as a metric; the verdict rests on the same one at a strict level."""
+        blank = Metric("performance_change", None, n=self.here.n, labels={"metric": self.name})
+        if self.bounded is None:
+            lacks = self.here.why or f"{self.past.why}, on the reference"
+            return replace(blank, verdict="not enough data", why=lacks)
+        value, low, high = self.bounded
+        shown = replace(blank, value=value, low=low, high=high)
+        direction = _direction(self.here)
+        if not direction:
+            return shown
+        unit = 1.0 if CATALOGUE[self.here.name].unit == "share" else abs(self.past.value or 0.0)
+        if strict.bounded is None:
+            return replace(shown, verdict="not enough data", why=strict.here.why or strict.past.why)
+        _, least, most = strict.bounded
+        worse, half = least if direction == "down" else -most, (most - least) / 2
+        if worse > margin * unit:
+            return replace(shown, verdict="drifted", why=self._told(worse, margin * unit))
+        if half > min_visible * unit:
+            why = f"not enough data: only a change of more than {half:.3g} could be seen"
+            return replace(shown, verdict="not enough data", why=why)
+        return replace(shown, verdict="stable")
+
+    def _told(self, worse: float, margin: float) -> str:
+        return (
+            f"{self.name} is {self.here.value:.4g}, and {self.past.value:.4g} on the reference: "
+            f"worse by at least {worse:.3g}, above the margin of {margin:.3g}"
+        )
+
+
+def _ends(metric: Metric) -> intervals.Bounded | None:
+    if metric.value is None or metric.low is None or metric.high is None:
+        return None
+    return metric.value, metric.low, metric.high
+
+
+def _bounded(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    """Return the figures by name, without counts, which have no interval."""
+    return {
+        _name(metric): metric
+        for metric in metrics
+        if metric.value is None or metric.low is not None
+    }
+
+
+def _name(metric: Metric) -> str:
+    return join_key(metric.name, *(metric.labels[label] for label in sorted(metric.labels)))
+
+
+def _direction(metric: Metric) -> str:
+    return CATALOGUE[metric.name].direction
