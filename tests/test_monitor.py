@@ -53,6 +53,7 @@ from mlwatch import (
     Threshold,
 )
 from mlwatch.background import Background
+from mlwatch.collectors.concept.classes import OUTCOMES, RELATION
 from mlwatch.detectors import KSDetector
 from mlwatch.notifiers import LogNotifier
 from mlwatch.stores import JSONLStore, MemoryStore, SQLiteStore
@@ -113,9 +114,10 @@ def background_threads():
 
 
 def drifted_features(report):
-    """Return what has drifted by any detector; nothing may have gone unjudged."""
-    assert not [result for result in report.drift if result.drifted is None]
-    return {result.feature for result in report.drift if result.drifted}
+    """Return which inputs have drifted by any detector; none may have gone unjudged."""
+    inputs = [result for result in report.drift if result.feature not in {OUTCOMES, RELATION}]
+    assert not [result for result in inputs if result.drifted is None]
+    return {result.feature for result in inputs if result.drifted}
 
 
 def open_descriptors():
@@ -146,7 +148,8 @@ def test_the_whole_path(store, make):
     assert report["prediction_mean"].value == pytest.approx(scores.mean(), abs=1e-9)
     assert report["error_rate"].value == 0
     assert drifted_features(report) == {"prediction", "x"}
-    assert {result.feature for result in report.drift} == {"prediction", "x", "c"}
+    names = {result.feature for result in report.drift}
+    assert names == {"prediction", "x", "c", OUTCOMES, RELATION}
     assert {alert.metric for alert in report.alerts} == {"drift", "prediction_drift"}
     assert report.faults == ()
     status = monitor.status()
@@ -797,7 +800,11 @@ def test_two_versions_are_measured_apart(store, make):
     assert counts == {"1": 300, "2": 200}
     assert report["prediction_count"].value == 300
     judged = {(r.model_version, r.feature) for r in report.drift}
-    assert judged == {("1", "prediction"), ("1", "x"), ("1", "c"), ("2", "x"), ("2", "c")}
+    of_outcomes = {("1", OUTCOMES), ("1", RELATION)}
+    assert judged - of_outcomes == {
+        ("1", "prediction"), ("1", "x"), ("1", "c"), ("2", "x"), ("2", "c"),
+    }  # fmt: skip
+    assert of_outcomes < judged
     assert drifted_features(report) == set()
     assert "prediction_count [model_version=2]" in str(report)
     row = report.to_row()
@@ -1189,6 +1196,7 @@ def test_two_cycles_at_the_same_moment_are_one(make):
         assert total(inner) == {"recorded": 200, "counted": 200, "labelled": 200}
         assert sorted((alert.metric, alert.state) for alert in told.alerts) == [
             ("drift", "firing"),
+            ("outcome_drift", "firing"),
             ("prediction_drift", "firing"),
         ]
         if store.left > 0:

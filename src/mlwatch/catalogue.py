@@ -250,7 +250,16 @@ _SPECS = (
         "share",
         "gauge",
         "down",
-        "Growth of the share of wrong labels since the reference.",
+        "Share of outcomes that differ where the same was predicted; by the e-detector, growth of "
+        "the share of wrong labels.",
+        ("detector",),
+    ),
+    MetricSpec(
+        "outcome_drift",
+        "share",
+        "gauge",
+        "down",
+        "Share of outcomes that moved from one class to another, or with their mean (regression).",
         ("detector",),
     ),
     MetricSpec(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlwatch.alerting import Drifted, MonitorHealth, MonitoringFault, Rule
 from mlwatch.collectors import (
+    ConceptDriftCollector,
     DriftCollector,
     ErrorRateCollector,
     PerformanceCollector,
@@ -45,6 +46,7 @@ def collectors(
         PredictionsCollector(),
         PerformanceCollector(policy=policy),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
+        ConceptDriftCollector(policy),
     ]
     if policy.segments:
         found.append(SegmentsCollector())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,8 +117,13 @@ def test_drift_fires_by_its_verdict():
     assert finding.title == "x has drifted (ks)"
     (finding,) = rule([drift("drifted", 0.2, "prediction_drift")])
     assert finding.title == "the prediction has drifted (ks)"
-    (finding,) = rule([drift("drifted", 0.2, "concept_drift")])
-    assert finding.title == "the error rate has drifted (ks)"
+    (finding,) = rule([drift("drifted", 0.2, "outcome_drift")])
+    assert finding.title == "the outcome has drifted (ks)"
+    relation = drift("drifted", 0.2, "concept_drift")
+    (finding,) = rule([relation])
+    assert finding.title == "the relation of outcomes to predictions has drifted (ks)"
+    (finding,) = rule([replace(relation, labels={"detector": "e_detector"})])
+    assert finding.title == "the error rate has drifted (e_detector)"
 
 
 def test_a_monitoring_fault_fires_by_part():

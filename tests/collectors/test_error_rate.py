@@ -352,7 +352,7 @@ def test_off_by_default():
     for _ in range(3):
         report = service.cycle()
     assert total(service.store, "arrived") == {}
-    assert report.find("concept_drift") == ()
+    assert report.find("concept_drift", detector="e_detector") == ()
     assert "error_rate" not in {result.feature for result in report.drift}
     assert not any("error_rate" in row.name for row in service.store.read(Table.state))
     assert service.told.alerts == []
@@ -415,7 +415,7 @@ def test_labels_that_come_a_week_late_are_watched(timestamp):
 
 def test_the_report_tells_it_once():
     """The headline and the drift section name the error rate; the alert is of the error rate."""
-    service = Service()
+    service = Service(collectors=[ErrorRateCollector()])
     service.label(service.predict(300), 30)
     service.cycle()
     service.label(service.predict(300), 150)

@@ -8,6 +8,7 @@ import pytest
 from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch.collectors import (
+    ConceptDriftCollector,
     DriftCollector,
     DriftScoreCollector,
     ErrorRateCollector,
@@ -33,6 +34,8 @@ COLLECTORS = [
     DriftCollector([ScriptedDetector({"x": ValueError("boom"), "c": None})]),
     ErrorRateCollector(),
     SegmentsCollector(),
+    ConceptDriftCollector(),
+    ConceptDriftCollector(DriftPolicy(margin=0.0, min_rows=1)),
     DriftScoreCollector(),
     ScriptedCollector([[Metric("orders", 3.0)]]),
 ]

@@ -10,6 +10,7 @@ import pytest
 from tests.traffic import START
 
 from mlwatch.collectors import error_rate
+from mlwatch.collectors.concept.classes import OUTCOMES, RELATION
 from mlwatch.detectors import correlation, domain_classifier
 from mlwatch.records import CycleReport, DriftResult, Fault, Metric, Severity
 from mlwatch.records.table import APART
@@ -187,7 +188,7 @@ def test_the_headline_names_what_drifted_and_counts_features_apart(drift, headli
 def test_what_is_no_feature_is_known_to_the_report():
     """What goes by a name of its own beside the features is not counted as one."""
     own = {error_rate.SUBJECT, correlation.FEATURE, domain_classifier.FEATURE}
-    assert {PREDICTION} | own == APART
+    assert {PREDICTION, OUTCOMES, RELATION} | own == APART
 
 
 def test_versions_are_told_apart():

@@ -16,7 +16,9 @@ _JUDGED = {"drifted": True, "stable": False}
 _SUBJECTS = {
     "drift": "a feature",
     "prediction_drift": "the prediction",
-    "concept_drift": "the error rate",
+    "outcome_drift": "the outcome",
+    "concept_drift": "the relation of outcomes to predictions",
+    "concept_drift/e_detector": "the error rate",
 }
 _ENDS = {"value": "value", "lower": "low", "upper": "high"}
 
@@ -156,7 +158,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """Fire while a feature, the predictions or the error rate are judged to have drifted.
+    """Fire while features, predictions, outcomes or their relation are judged to have drifted.
 
     Args:
         severity: "info", "warning" or "critical".
@@ -173,13 +175,16 @@ class Drifted:
         for metric in metrics:
             if metric.name in _SUBJECTS:
                 drifted = _JUDGED.get(metric.verdict)
-                subject = metric.labels.get("feature") or _SUBJECTS[metric.name]
+                detector = metric.labels.get("detector", "")
+                subject = metric.labels.get("feature") or _SUBJECTS.get(
+                    f"{metric.name}/{detector}", _SUBJECTS[metric.name]
+                )
                 state = "has drifted" if drifted else "no longer drifts"
                 yield Finding(
                     self.name,
                     Severity(self.severity),
                     drifted,
-                    title=f"{subject} {state} ({metric.labels.get('detector', '')})",
+                    title=f"{subject} {state} ({detector})",
                     why=metric.why or _moved(metric),
                     metric=metric,
                 )

@@ -1,5 +1,6 @@
 """Collectors: a window in, metrics out."""
 
+from mlwatch.collectors.concept import ConceptDriftCollector
 from mlwatch.collectors.drift import DriftCollector
 from mlwatch.collectors.drift_score import DriftScoreCollector
 from mlwatch.collectors.error_rate import ErrorRateCollector
@@ -9,6 +10,7 @@ from mlwatch.collectors.segments import SegmentsCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
 __all__ = [
+    "ConceptDriftCollector",
     "DriftCollector",
     "DriftScoreCollector",
     "ErrorRateCollector",

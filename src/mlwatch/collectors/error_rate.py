@@ -16,7 +16,7 @@ from mlwatch.detectors.evidence import total_variation
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Tally, split_key
 from mlwatch.reference import Reference
-from mlwatch.sequential.budget import HOURS_A_WEEK, evidence_needed
+from mlwatch.sequential.budget import HOURS_A_WEEK, evidence_needed, weekly_of_labels
 from mlwatch.sequential.e_detector import EDetector, EState
 from mlwatch.window import Window
 
@@ -34,7 +34,7 @@ class ErrorRateCollector:
     `DriftPolicy(independent_labels=True)`. Classification only, and the reference needs outcomes.
 
     Args:
-        policy: The alarm budget; labels take its share `performance`.
+        policy: The alarm budget; labels take half of its share `performance`.
     """
 
     policy: DriftPolicy = field(default_factory=DriftPolicy)
@@ -60,8 +60,7 @@ class ErrorRateCollector:
 
     def _watch(self, memory: _Memory, detector: EDetector, window: Window) -> str:
         """Take in the hours that were closed since the last cycle; return why there is an alarm."""
-        budget = self.policy.budget
-        needed = evidence_needed(budget.weekly * budget.performance / HOURS_A_WEEK)
+        needed = evidence_needed(weekly_of_labels(self.policy.budget) / HOURS_A_WEEK)
         why = ""
         for pane in closed_hours(window, memory.cursor):
             memory.cursor = pane.time + pane.span

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from mlwatch.records.results import Alert, DriftResult, Fault, Metric
 
-APART = {"prediction", "error_rate", "correlations", "all features"}
+APART = {"prediction", "error_rate", "correlations", "all features", "outcomes", "relation"}
 """Names under which more is judged than the features, which are counted without them."""
 
-_OWN_SECTION = {"drift", "prediction_drift", "concept_drift", "monitoring_fault"}
+_OUTCOMES, _RELATION, _ERRORS = "outcomes", "relation", "error_rate"
+_OF_OUTCOMES = (_OUTCOMES, _RELATION, _ERRORS)
+
+_OWN_SECTION = {
+    "drift",
+    "prediction_drift",
+    "outcome_drift",
+    "concept_drift",
+    "monitoring_fault",
+}
 _METRIC_HEADS = ("metric", "value", "95% interval", "n", "")
 _DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
 _DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
@@ -109,10 +118,59 @@ def _headline(drift: Sequence[DriftResult], faults: Sequence[Fault], own_version
 
 
 def _found(drift: Sequence[DriftResult]) -> str:
-    """Return in words what was found in the traffic of one model version."""
+    """Return in words what was found in the traffic of one model version.
+
+    Where the outcomes were looked at too, it tells what moved: inputs, outcomes or their relation.
+    """
+    if any(result.feature in {_OUTCOMES, _RELATION} for result in drift):
+        inputs = [result for result in drift if result.feature not in _OF_OUTCOMES]
+        parts = [_inputs(inputs)] if inputs else []
+        return "; ".join([*parts, *_of_outcomes(drift)])
+    return _drifted(drift)
+
+
+def _inputs(drift: Sequence[DriftResult]) -> str:
+    """Return what of the inputs, and of the predictions made of them, moved."""
+    drifted = worst_first(drift)
+    lacking = _unknown(drift)
+    if drifted:
+        names = {result.feature for result in drift}
+        moved = _subjects(drifted, len(names - APART)) + _most(drifted, drift)
+        return "; ".join(filter(None, (f"inputs moved: {moved}", lacking)))
+    judged = any(result.drifted is not None for result in drift)
+    return "; ".join(filter(None, ("inputs did not move" if judged else "", lacking)))
+
+
+def _of_outcomes(drift: Sequence[DriftResult]) -> Iterator[str]:
+    """Return whether outcomes moved, and whether their relation to the inputs did."""
+    found = {name: [it for it in drift if it.feature == name] for name in _OF_OUTCOMES}
+    unknown = []
+    for name, said in ((_OUTCOMES, "outcomes"), (_RELATION, "their relation")):
+        if drifted := [it for it in found[name] if it.drifted]:
+            low = math.floor(100 * max(it.effect_low or 0.0 for it in drifted))
+            yield f"{said} moved" + (f" (at least {low}%)" if low else "")
+        elif any(it.drifted is False for it in found[name]):
+            yield f"{said} did not move"
+        elif found[name]:
+            unknown.append(said)
+    if any(it.drifted for it in found[_ERRORS]):
+        yield "the error rate grew"
+    if unknown:
+        yield f"not enough labels to say whether {' or '.join(unknown)} moved"
+
+
+def _unknown(drift: Sequence[DriftResult]) -> str:
+    """Return for what there is not enough data, or ""."""
     names = list(dict.fromkeys(result.feature for result in drift))
     judged = {result.feature for result in drift if result.drifted is not None}
     unknown = [name for name in names if name not in judged]
+    return f"not enough data for {_subjects(unknown, len(set(names) - APART))}" if unknown else ""
+
+
+def _drifted(drift: Sequence[DriftResult]) -> str:
+    """Return what has drifted, where nothing is known of outcomes."""
+    names = list(dict.fromkeys(result.feature for result in drift))
+    judged = {result.feature for result in drift if result.drifted is not None}
     features = len(set(names) - APART)
     words = []
     if drifted := worst_first(drift):
@@ -120,9 +178,7 @@ def _found(drift: Sequence[DriftResult]) -> str:
         words.append(f"{_subjects(drifted, features)} {verb} drifted{_most(drifted, drift)}")
     elif judged:
         words.append("no drift found")
-    if unknown:
-        words.append(f"not enough data for {_subjects(unknown, features)}")
-    return "; ".join(words)
+    return "; ".join(filter(None, (*words, _unknown(drift))))
 
 
 def _subjects(names: Collection[str], features: int) -> str:

@@ -52,6 +52,14 @@ class Levels:
         return evidence_needed(self.weekly / HOURS_A_WEEK)
 
 
+def weekly_of_labels(budget: AlarmBudget) -> float:
+    """Return the false alarms a week of each of two watches over outcomes.
+
+    One compares whole windows with the reference, one the error rate label by label.
+    """
+    return budget.weekly * budget.performance / 2
+
+
 def evidence_needed(level: float) -> float:
     """Return the log of the evidence at which a pane is an alarm.
 

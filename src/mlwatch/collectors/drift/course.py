@@ -72,7 +72,7 @@ class Course:
             self.episodes[key] = episode
         elif before is not None and before.calm_since is not None:
             self._forget(stream, before.calm_since)
-        return _told(_decisive(sized), episode, watched=watched)
+        return told(decisive(sized), episode, watched=watched)
 
     def _size(self, result: DriftResult, view: Window, *, watched: bool = False) -> DriftResult:
         return judge(result, self.policy, view.observed_seconds, calibrated=watched)
@@ -105,7 +105,7 @@ class Course:
         if not any(result.drifted for result in sized):
             return ""
         if not self.seen.is_watched(stream):
-            return _decisive(sized).why
+            return decisive(sized).why
         latch = self.seen.watch.latches.get(stream)
         return "" if latch is None else latch.why
 
@@ -137,7 +137,7 @@ class Course:
         return (sized.effect_low or 0.0) if sized.drifted else None
 
 
-def _decisive(sized: Sequence[DriftResult]) -> DriftResult:
+def decisive(sized: Sequence[DriftResult]) -> DriftResult:
     """Return the largest effect that matters; else the shortest span with enough data."""
     drifted = [result for result in sized if result.drifted]
     if drifted:
@@ -145,7 +145,7 @@ def _decisive(sized: Sequence[DriftResult]) -> DriftResult:
     return next((result for result in sized if result.drifted is not None), sized[-1])
 
 
-def _told(result: DriftResult, episode: Episode | None, *, watched: bool) -> DriftResult:
+def told(result: DriftResult, episode: Episode | None, *, watched: bool) -> DriftResult:
     """Return the result with the verdict that its episode gives it."""
     if result.drifted is None:
         return result

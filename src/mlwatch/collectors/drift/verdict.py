@@ -31,13 +31,25 @@ def chosen_margin(policy: DriftPolicy, *, calibrated: bool) -> float:
 
 
 def judge(
-    result: DriftResult, policy: DriftPolicy, seconds: float, *, calibrated: bool = False
+    result: DriftResult,
+    policy: DriftPolicy,
+    seconds: float,
+    *,
+    calibrated: bool = False,
+    of: str = "rows",
 ) -> DriftResult:
     """Return the result with a verdict on its size alone.
 
     Drifted when the lower bound of the effect is above the policy's margin; not enough data with
     too few rows, or while a change of `min_visible` could not be seen; stable otherwise. A
     detector that has judged for itself is taken at its word.
+
+    Args:
+        result: The evidence.
+        policy: When it becomes a verdict.
+        seconds: The time in which its rows came.
+        calibrated: Whether it is known what is usual.
+        of: What its rows are called.
     """
     if not all(math.isfinite(share or 0.0) for share in (result.effect, result.effect_low)):
         why = "the detector gave an effect that is not a finite number"
@@ -51,7 +63,7 @@ def judge(
         return replace(result, drifted=None, why=why)
     visible = smallest_visible(result.n, result.n_reference)
     if result.n < policy.min_rows or visible > policy.min_visible:
-        return replace(result, drifted=None, why=_lacking(result, policy, seconds))
+        return replace(result, drifted=None, why=_lacking(result, policy, seconds, of))
     margin = chosen_margin(policy, calibrated=calibrated)
     if result.effect_low > margin or (calibrated and not margin):
         why = f"{result.why}; at least {low:.3f}, above the margin of {margin:g}"
@@ -63,17 +75,17 @@ def judge(
     return replace(result, drifted=False, band=band, why="", caveats=caveats)
 
 
-def _lacking(result: DriftResult, policy: DriftPolicy, seconds: float) -> str:
+def _lacking(result: DriftResult, policy: DriftPolicy, seconds: float, of: str) -> str:
     needed = (smallest_visible(1, 1) / math.sqrt(2) / policy.min_visible) ** 2
     if needed >= result.n_reference:
         least = math.ceil(needed) + 1
         return (
-            f"not enough data: the reference has {result.n_reference} rows and needs over {least}"
+            f"not enough data: the reference has {result.n_reference} {of} and needs over {least}"
         )
     rows = math.ceil(needed * result.n_reference / (result.n_reference - needed))
     more = max(rows, policy.min_rows) - result.n
     wait = _duration(seconds * more / result.n)
-    return f"not enough data: need about {more} more rows ({wait} at the present rate)"
+    return f"not enough data: need about {more} more {of} ({wait} at the present rate)"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,134 @@
+"""Outcomes that are classes: how often each came, and how often given what was predicted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mlwatch.detectors import GTestDetector
+from mlwatch.detectors.relation import (
+    Relation,
+    Table,
+    answers,
+    join_neighbours,
+    merge,
+    relate,
+    turns,
+)
+from mlwatch.profile import CategoricalGrid, Distribution
+from mlwatch.records import DriftResult, Tallies, join_key
+from mlwatch.reference import Reference
+from mlwatch.scoring import Scoring
+
+OUTCOMES, RELATION = "outcomes", "relation"
+"""The names under which results are kept beside those of the features."""
+
+BINS = 16
+"""The most bins of scores that outcomes are compared in."""
+
+_WIDE = 0.10
+
+POOL = 20.0
+"""The smallest expected count, for levels below 1e-4."""
+
+
+def compare_outcomes(reference: Reference, tallies: Tallies) -> DriftResult:
+    """Return whether the classes come as often as on the reference.
+
+    G on the counts of the classes; of two of which one is rare, Fisher's exact test (1922).
+    """
+    scoring = reference.scoring
+    names = [str(name) for name in scoring.classes]
+    grid = scoring.labels_grid(reference.tallies.get("outcome", {}))
+    past, now = (_distribution(grid, names, side) for side in (reference.tallies, tallies))
+    result = GTestDetector(pool=POOL).detect(past, now)
+    assert result is not None
+    if result.effect is None or len(names) != 2:
+        return replace(result, feature=OUTCOMES)
+    table = [past.counts[:2].tolist(), now.counts[:2].tolist()]
+    shares = [side[1] / sum(side) for side in table]
+    why = f"{shares[1]:.1%} of the outcomes are {names[1]}, {shares[0]:.1%} on the reference"
+    if result.p_value is not None:
+        return replace(result, why=why)
+    from scipy.stats import fisher_exact
+
+    p_value = float(fisher_exact(table).pvalue)
+    return replace(result, detector="fisher", p_value=p_value, statistic=None, caveats=(), why=why)
+
+
+def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
+    """Return whether outcomes come as on the reference where the same was predicted.
+
+    At the same score where a reference has scores of a binary task, else at the same class said.
+    """
+    scoring = reference.scoring
+    past, now = (score_table(scoring, side) for side in (reference.tallies, tallies))
+    detector = "given_score"
+    if past is None or now is None or not past.sum():
+        past, now = (_said_table(scoring, side) for side in (reference.tallies, tallies))
+        detector = "given_label"
+        moves = answers
+    else:
+        past, now = widened(past, now, POOL)
+        moves = turns
+    blank = DriftResult(RELATION, detector, None, None, None, None, int(now.sum()), int(past.sum()))
+    found = relate(past, now, moves, POOL) if now.sum() and past.sum() else None
+    if found is None:
+        lacking = "not enough data: no outcomes of predictions like those of the reference"
+        return replace(blank, why=lacking)
+    return replace(
+        blank,
+        statistic=found.g,
+        effect=found.effect,
+        effect_low=found.effect_low,
+        p_value=found.p_value,
+        n=found.n,
+        n_reference=found.n_reference,
+        caveats=(f"what is certain lies {found.slack:.2f} below the effect",)
+        if found.slack > _WIDE
+        else (),
+        why=_told(found, detector),
+    )
+
+
+def score_table(scoring: Scoring, tallies: Tallies) -> Table | None:
+    """Return labelled rows by bin of the score and outcome, shape (bins, 2); None without scores.
+
+    The bins are of about equal mass on the reference.
+    """
+    if scoring.grid is None or scoring.task != "binary":
+        return None
+    columns = [
+        Distribution.from_tally("score", scoring.grid, tallies.get(f"given/{name}", {})).cells(BINS)
+        for name in scoring.classes
+    ]
+    return np.stack(columns, axis=1)
+
+
+def widened(past: Table, now: Table, least: float) -> tuple[Table, Table]:
+    """Return tables of neighbouring bins joined until each holds enough rows."""
+    joined = join_neighbours(past, now, least)
+    return merge(past, joined), merge(now, joined)
+
+
+def _said_table(scoring: Scoring, tallies: Tallies) -> Table:
+    pairs = tallies.get("confusion", {})
+    names = scoring.classes
+    return np.array(
+        [[pairs.get(join_key(said, came), 0) for came in names] for said in names], np.int64
+    )
+
+
+def _distribution(grid: CategoricalGrid, names: list[str], tallies: Tallies) -> Distribution:
+    known = tallies.get("outcome", {})
+    tally = {str(cell): known.get(name, 0) for cell, name in enumerate(names)}
+    return Distribution.from_tally(OUTCOMES, grid, tally)
+
+
+def _told(found: Relation, detector: str) -> str:
+    same = "the same score" if detector == "given_score" else "the same prediction"
+    why = f"at {same} {found.effect:.1%} of the outcomes differ from the reference"
+    if detector == "given_score":
+        why += f", the outcome rate by {found.net:+.1%} on balance"
+    return why
