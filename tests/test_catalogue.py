@@ -19,8 +19,8 @@ OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.starts
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "ms", "nats", "ratio",
-    "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "target",
+    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "lines", "ms", "nats",
+    "ratio", "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "target",
 }  # fmt: skip
 
 LABELS = DriftPolicy(independent_labels=True, segments=(Segment("x", bins=(0,)),))
@@ -56,6 +56,9 @@ def windows():
         outcomes = [told(i, true[i]) for i in range(400)]
         rows.append(requested(0))
         yield window([*rows, *outcomes], reference, arrivals=START, segments=LABELS.segments)
+        rows += [requested(i) for i in range(30)]
+        rows.append(["l", "m", "1", START, {"INFO": 9, "ERROR": 1}])
+        yield window([*rows, *outcomes], reference, arrivals=START)
         yield window([*rows, *outcomes], arrivals=START, missed=1)
 
 

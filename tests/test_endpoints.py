@@ -43,6 +43,9 @@ def test_requests_are_shown_by_endpoint():
         assert [metric.value for metric in count.values()] == [40, 10]
         assert [metric.value for metric in failed.values()] == [0.25, 0]
         assert all(metric.low <= metric.value < metric.high for metric in failed.values())
+        mean = by_endpoint(view, "request_latency_mean_ms")
+        assert (mean["/predict"].value, mean["/predict"].n) == (20, 40)
+        assert mean["/outcome/{request_id}"].why == "not enough data: 10 of 30"
         assert [metric.value for metric in took.values()] == pytest.approx([20, 2], rel=0.01)
 
 

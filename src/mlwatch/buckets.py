@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mlwatch.records import Tally
 
@@ -12,12 +13,25 @@ RELATIVE_ERROR = 0.01
 SMALLEST, LARGEST = 1e-9, 1e12
 """Values up to the smallest are counted as 0, those from the largest on as the largest."""
 
+MILLION = 10**6
+"""Sums are kept in whole millionths: nanoseconds, where the values are milliseconds."""
+
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 
 
 def bucket(value: float) -> str:
     """Return the bucket of a finite value from 0 up."""
     return str(math.ceil(math.log(min(max(value, SMALLEST), LARGEST), _GAMMA)))
+
+
+def sums(values: Sequence[float]) -> Tally:
+    """Return how many values there are, their sum and that of their squares, as integers.
+
+    Each value is rounded to a whole millionth first, so that means are exact to half of one.
+    """
+    whole = [round(min(value, LARGEST) * MILLION) for value in values]
+    squares = sum(value * value for value in whole)
+    return {"n": len(whole), "sum": sum(whole), "squares": squares}
 
 
 _ZERO = int(bucket(0.0))

@@ -129,9 +129,24 @@ _SPECS = (
     MetricSpec("positive_rate", "share", "gauge", "", "Share of predictions that are positive."),
     MetricSpec("class_share", "share", "gauge", "", "Share of predictions of a class.", ("class",)),
     MetricSpec(
+        "unexpected_share",
+        "share",
+        "gauge",
+        "down",
+        "Share of what was served that is none of the model's classes, or no number.",
+    ),
+    MetricSpec(
         "error_rate", "share", "gauge", "down", "Share of predictions recorded with an error."
     ),
-    MetricSpec("latency_ms", "ms", "gauge", "down", "Latency at a quantile.", ("quantile",)),
+    MetricSpec("latency_mean_ms", "ms", "gauge", "down", "Mean latency."),
+    MetricSpec(
+        "latency_ms",
+        "ms",
+        "gauge",
+        "down",
+        "Latency at a quantile, within 1% of the exact one.",
+        ("quantile",),
+    ),
     MetricSpec("request_count", "requests", "gauge", "", "Requests of the service.", ("endpoint",)),
     MetricSpec(
         "request_error_rate",
@@ -142,11 +157,19 @@ _SPECS = (
         ("endpoint",),
     ),
     MetricSpec(
+        "request_latency_mean_ms",
+        "ms",
+        "gauge",
+        "down",
+        "Mean latency of requests.",
+        ("endpoint",),
+    ),
+    MetricSpec(
         "request_latency_ms",
         "ms",
         "gauge",
         "down",
-        "Latency of requests at a quantile.",
+        "Latency of requests at a quantile, within 1% of the exact one.",
         ("endpoint", "quantile"),
     ),
     MetricSpec(
@@ -222,6 +245,16 @@ _SPECS = (
     MetricSpec("segment_roc_auc", "share", "gauge", "up", "`roc_auc` of a segment.", ("segment",)),
     MetricSpec("segment_mae", "target", "gauge", "down", "`mae` of a segment.", ("segment",)),
     MetricSpec("segment_rmse", "target", "gauge", "down", "`rmse` of a segment.", ("segment",)),
+    MetricSpec(
+        "log_count", "lines", "gauge", "", "Lines of the service's log, by level.", ("level",)
+    ),
+    MetricSpec(
+        "log_error_share",
+        "share",
+        "gauge",
+        "down",
+        "Share of the lines of the service's log that are at ERROR or above.",
+    ),
     MetricSpec(
         "drift",
         "share",
@@ -303,7 +336,7 @@ _SPECS = (
         "records",
         "total",
         "",
-        "Predictions, outcomes and requests handed over, ever.",
+        "Predictions, outcomes, requests and counts of the log handed over, ever.",
     ),
     MetricSpec("monitor_stored", "records", "total", "", "Those of them that are in the store."),
     MetricSpec(

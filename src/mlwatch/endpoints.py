@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mlwatch import buckets
@@ -16,6 +17,7 @@ MOST = 50
 
 _COUNTS = "requests"
 _LATENCY = "request_ms/"
+_SUMS = "request_sum/"
 _FAILED = "5xx"
 
 
@@ -28,12 +30,14 @@ class Endpoint:
         requests: How many came.
         failed: How many of them the service failed to answer (status 5xx).
         latency: The milliseconds they took, as buckets of `mlwatch.buckets`.
+        sums: The same as sums of `mlwatch.buckets`.
     """
 
     name: str
     requests: int = 0
     failed: int = 0
     latency: Tally = field(default_factory=dict)
+    sums: Tally = field(default_factory=dict)
 
 
 def named(endpoint: str, known: set[str]) -> str:
@@ -46,15 +50,16 @@ def named(endpoint: str, known: set[str]) -> str:
 
 def tallies(endpoint: str, status: int, latency_ms: float | None) -> Tallies:
     """Return one request as tallies."""
-    counted = {_COUNTS: {f"{endpoint} {_status_class(status)}": 1}}
+    counted: dict[str, Tally] = {_COUNTS: {f"{endpoint} {_status_class(status)}": 1}}
     if latency_ms is not None:
         counted[_LATENCY + endpoint] = {buckets.bucket(latency_ms): 1}
+        counted[_SUMS + endpoint] = buckets.sums([latency_ms])
     return counted
 
 
 def holds_requests(name: str) -> bool:
     """Tell whether a tally of this name counts requests."""
-    return name == _COUNTS or name.startswith(_LATENCY)
+    return name == _COUNTS or name.startswith((_LATENCY, _SUMS))
 
 
 def read(counted: Tallies) -> list[Endpoint]:
@@ -75,10 +80,15 @@ def read(counted: Tallies) -> list[Endpoint]:
             name,
             sum(requests[one] for one in group),
             sum(failed[one] for one in group),
-            sum_tallies({"ms": counted.get(_LATENCY + one, {})} for one in group).get("ms", {}),
+            _together(counted, _LATENCY, group),
+            _together(counted, _SUMS, group),
         )
         for name, group in groups.items()
     ]
+
+
+def _together(counted: Tallies, prefix: str, group: Sequence[str]) -> Tally:
+    return sum_tallies({prefix: counted.get(prefix + one, {})} for one in group).get(prefix, {})
 
 
 def _status_class(status: int) -> str:

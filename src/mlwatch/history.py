@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
+from mlwatch import log_levels
 from mlwatch.endpoints import holds_requests
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Pane, Table, split_key
@@ -16,6 +17,9 @@ from mlwatch.window import COLLECTOR, Rows, Window
 
 _REACHES = 4
 """So many spans further back than a window are read once and remembered with it."""
+
+_TRAFFIC = frozenset({"rows", "latency_ms", "latency_sum", log_levels.NAME})
+"""Tallies that no reference has a part in, beside those of requests."""
 
 
 def read_windows(
@@ -31,8 +35,8 @@ def read_windows(
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
     Of panes counted under another reference than the version's present one only the traffic
-    itself is taken (rows, errors, latency, requests), which no reference has a part in. The ends
-    are moved outwards to where panes begin, as finely as time is kept as of `now`.
+    itself is taken (rows, errors, latency, requests, log), which no reference has a part in. The
+    ends are moved outwards to where panes begin, as finely as time is kept as of `now`.
 
     Raises:
         StoreError: The store cannot be read.
@@ -73,7 +77,7 @@ def _traffic_alone(pane: Pane) -> Pane:
     kept = {
         name: tally
         for name, tally in pane.tallies.items()
-        if name in {"rows", "latency_ms"} or holds_requests(name)
+        if name in _TRAFFIC or holds_requests(name)
     }
     if "rows" in kept:
         kept["rows"] = {name: n for name, n in kept["rows"].items() if name != "counted"}

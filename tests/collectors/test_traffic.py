@@ -64,6 +64,44 @@ def test_latency_quantiles():
         assert metric.low < exact < metric.high
 
 
+def test_latency_mean():
+    """The mean is numpy's, to half a nanosecond, with scipy's interval, parts or not."""
+    took = np.random.default_rng(0).lognormal(3, 1, 500)
+    events = [predicted(i, 0.5, latency_ms=value) for i, value in enumerate(took)]
+    for parts in (1, 7):
+        mean = by_name(window(events, parts=parts))["latency_mean_ms"]
+
+        assert mean.value == pytest.approx(took.mean(), abs=5e-7)
+        expected = stats.norm.interval(0.95, took.mean(), stats.sem(took))
+        assert (mean.low, mean.high) == pytest.approx(expected, rel=1e-9)
+        assert mean.n == 500
+
+
+def test_latency_means_cover_the_truth():
+    """The interval of the mean of 300 skewed latencies holds the true one in at least 91%."""
+    rng = np.random.default_rng(0)
+    (pane,) = window([predicted(0, 0.5)]).panes_
+    held = []
+    for _ in range(500):
+        sums = buckets.sums(rng.lognormal(0, 1, 300).tolist())
+        view = replace(window([]), panes_=(replace(pane, tallies={"latency_sum": sums}),))
+        mean = by_name(view)["latency_mean_ms"]
+        held.append(mean.low <= np.exp(0.5) <= mean.high)
+
+    assert np.mean(held) >= 0.91
+
+
+def test_few_latencies_have_no_mean():
+    """Below 30 calls there is no mean, and it says why; calls of no time have one of 0."""
+    view = window([predicted(i, 0.5, latency_ms=5.0) for i in range(29)])
+    mean = by_name(view)["latency_mean_ms"]
+    assert mean.value is None
+    assert "29 of 30" in mean.why
+
+    nothing = by_name(window([predicted(i, 0.5, latency_ms=0.0) for i in range(30)]))
+    assert nothing["latency_mean_ms"].value == 0
+
+
 @pytest.mark.parametrize("share", [0.5, 0.95])
 def test_latency_intervals_cover_the_truth(share):
     """The interval of a latency quantile holds the true one in at least 93% of samples."""

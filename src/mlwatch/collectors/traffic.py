@@ -1,4 +1,4 @@
-"""What the traffic looks like: how much, how fast, how often it fails."""
+"""What the traffic looks like: how much, how fast, how often it fails, what the log says."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mlwatch import buckets, endpoints, intervals
+from mlwatch import buckets, endpoints, intervals, log_levels
 from mlwatch.endpoints import Endpoint
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Tally
 from mlwatch.window import Window
 
+_FEWEST = 30
+
 
 @dataclass(frozen=True, slots=True)
 class TrafficCollector:
     """Measure count, rate, errors and latency of the predictions, and of requests by endpoint.
+
+    Of the service's log, where `mlwatch.integrations.logs` counts it, the lines by level. Latency
+    quantiles are within 1% of the exact ones, means are exact to half a nanosecond.
 
     Args:
         quantiles: The shares of calls at which the latency is given.
@@ -48,21 +53,39 @@ class TrafficCollector:
             errors = rows.get("errors", 0)
             low, high = intervals.share(errors, seen)
             yield Metric("error_rate", errors / seen, low, high, seen)
-        tally = window.tally("latency_ms")
-        for share in self.quantiles if tally else ():
-            yield _latency("latency_ms", tally, share, {})
+        yield from self._latency(
+            "latency", window.tally("latency_ms"), window.tally("latency_sum"), {}
+        )
         missed = rows.get("missed_requests", 0)
         why = f"memory was full: {missed:,} requests more are in no figure" if missed else ""
         for endpoint in endpoints.read(window.tallies):
             yield from self._requests(endpoint, why)
+        yield from _log(window.tally(log_levels.NAME))
 
     def _requests(self, endpoint: Endpoint, why: str) -> Iterator[Metric]:
         n, labels = endpoint.requests, {"endpoint": endpoint.name}
         yield Metric("request_count", float(n), n=n, labels=labels, why=why)
         low, high = intervals.share(endpoint.failed, n)
         yield Metric("request_error_rate", endpoint.failed / n, low, high, n, labels, why=why)
-        for share in self.quantiles if endpoint.latency else ():
-            yield _latency("request_latency_ms", endpoint.latency, share, labels)
+        yield from self._latency("request_latency", endpoint.latency, endpoint.sums, labels)
+
+    def _latency(
+        self, what: str, tally: Tally, sums: Tally, labels: Mapping[str, str]
+    ) -> Iterator[Metric]:
+        if sums:
+            yield _mean(f"{what}_mean_ms", sums, labels)
+        for share in self.quantiles if tally else ():
+            yield _quantile(f"{what}_ms", tally, share, labels)
+
+
+def _log(lines: Tally) -> Iterator[Metric]:
+    """Return the lines of the log by level, and the share of those that tell of an error."""
+    by_level, serious, n = log_levels.read(lines)
+    if not n:
+        return
+    for level, count in by_level.items():
+        yield Metric("log_count", float(count), n=n, labels={"level": level})
+    yield Metric("log_error_share", serious / n, *intervals.share(serious, n), n)
 
 
 def _thinned(window: Window) -> str:
@@ -70,7 +93,16 @@ def _thinned(window: Window) -> str:
     return f"memory was full: of a pane's predictions {least:.0%} to {most:.0%} were kept"
 
 
-def _latency(name: str, tally: Tally, share: float, labels: Mapping[str, str]) -> Metric:
+def _mean(name: str, sums: Tally, labels: Mapping[str, str]) -> Metric:
+    n = sums.get("n", 0)
+    if n < _FEWEST:
+        return Metric(name, None, n=n, labels=labels, why=f"not enough data: {n} of {_FEWEST}")
+    total, squares = sums.get("sum", 0), sums.get("squares", 0)
+    low, high = (end / buckets.MILLION for end in intervals.mean(n, total, squares))
+    return Metric(name, total / n / buckets.MILLION, max(0.0, low), high, n, labels)
+
+
+def _quantile(name: str, tally: Tally, share: float, labels: Mapping[str, str]) -> Metric:
     """Return a quantile with the 95% interval of its rank, widened by the buckets' error."""
     n = sum(tally.values())
     half = intervals.Z95 * math.sqrt(share * (1 - share) / n)

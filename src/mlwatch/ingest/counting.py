@@ -89,6 +89,7 @@ def _count_rows(
     labels: list[Label] = [row.label for row in pending]
     add_tallies(into, scoring.tally_predictions(scores, labels))
     add_tallies(into, dict(_row_tallies(rows)))
+    add_tallies(into, {"served": _served(scoring, rows, pending)})
 
 
 def _count_further(
@@ -156,6 +157,18 @@ def _row_tallies(rows: Sequence[Prediction]) -> Iterator[tuple[str, Mapping[str,
     timed = [row.latency_ms for row in rows if row.latency_ms is not None]
     if timed:
         yield "latency_ms", Counter(map(buckets.bucket, timed))
+        yield "latency_sum", buckets.sums(timed)
+
+
+def _served(scoring: Scoring, rows: Sequence[Prediction], read: Sequence[Pending]) -> Counter[str]:
+    """Count what was served by whether it is what the model may say; a failed call says nothing."""
+    said: Counter[str] = Counter()
+    for row, pending in zip(rows, read, strict=True):
+        if scoring.is_expected(pending.score, pending.label):
+            said["expected"] += 1
+        elif row.error is None:
+            said["unexpected"] += 1
+    return said
 
 
 def outcome_tallies(scoring: Scoring, pending: Pending, target: Any) -> Tallies:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from mlwatch import endpoints
+from mlwatch import endpoints, log_levels
 from mlwatch._threads import breathing
 from mlwatch.ingest.counting import (
     Tally,
@@ -27,6 +27,7 @@ _TEXT = str | None
 _PREDICTION = (str, str, str, str, datetime, dict, object, object, float | None, _TEXT, _TEXT)
 _OUTCOME = (str, str, str, datetime, object)
 _REQUEST = (str, str, str, datetime, str, int, float | None)
+_LINES = (str, str, str, datetime, dict)
 
 
 def request_keys(events: Iterable[Any]) -> list[str]:
@@ -73,6 +74,8 @@ def join(
             _take_outcome(event, known, references, joined)
         elif _is_event(event, "r", _REQUEST):
             _take_request(event, known, references, joined)
+        elif _is_event(event, "l", _LINES):
+            _take_lines(event, references, joined)
         else:
             joined.dropped["malformed"] += 1
     count_predictions(joined, references, tallies)
@@ -173,12 +176,29 @@ def _take_request(
 ) -> None:
     """Count a request in the pane of its time; no row of it is kept."""
     _, _, version, time, endpoint, status, took = event
-    reference = references(version)
-    fingerprint = "" if reference is None else reference.fingerprint
-    into = joined.panes.setdefault((version, fingerprint, floor(time, MINUTE)), {})
     name = endpoints.named(endpoint, known.endpoints)
+    into = _pane(version, time, references, joined)
     add_tallies(into, endpoints.tallies(name, status, took))
     joined.stored += 1
+
+
+def _take_lines(event: list[Any], references: FindReference, joined: Joined) -> None:
+    """Count lines of the log in the pane of their time."""
+    _, _, version, time, counts = event
+    counted = log_levels.tallies(counts)
+    if counted is None:
+        joined.dropped["malformed"] += 1
+        return
+    add_tallies(_pane(version, time, references, joined), counted)
+    joined.stored += 1
+
+
+def _pane(
+    version: str, time: datetime, references: FindReference, joined: Joined
+) -> dict[str, dict[str, int]]:
+    reference = references(version)
+    fingerprint = "" if reference is None else reference.fingerprint
+    return joined.panes.setdefault((version, fingerprint, floor(time, MINUTE)), {})
 
 
 def _join_outcome(

@@ -1,4 +1,4 @@
-"""What the service calls: predictions, outcomes and requests, one by one or in batches."""
+"""What the service calls: predictions, outcomes, requests and lines of its log."""
 
 from __future__ import annotations
 
@@ -195,6 +195,15 @@ class Recording:
         self._recorder.request(
             endpoint, status, latency_ms, self.model, self.model_version, timestamp=timestamp
         )
+
+    def record_log(self, level: int | str) -> None:
+        """Count a line of the service's log; `mlwatch.integrations.logs` does it for all.
+
+        Args:
+            level: The number or the name of its level, such as `logging.ERROR`; one in between
+                those of `logging` counts as the one below.
+        """
+        self._recorder.log(level, self.model, self.model_version)
 
     def record_outcomes(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlwatch import log_levels
 from mlwatch._guard import explain, salvage, type_name
 from mlwatch.recorder.encoding import simple
 
@@ -21,6 +22,7 @@ REMEDIES: Mapping[str, str] = {
     "value a row",
     "bad_features": "features are a mapping, a pandas row (not a DataFrame: use .iloc[0]), or "
     "values in the order of the reference's features",
+    "bad_level": "level is the number or the name of a level of logging, such as logging.ERROR",
     "bad_latency": "latency_ms is a finite number of milliseconds, from 0 up",
     "bad_status": "status is the number of an HTTP status, such as 200",
     "bad_timestamp": "timestamp is a timezone-aware datetime",
@@ -77,6 +79,12 @@ def as_status(status: Any) -> tuple[int, Reason]:
     return (number, None) if 100 <= number < 600 else (0, "bad_status")
 
 
+def as_level(level: Any) -> tuple[str, Reason]:
+    """Return the level of a line of the log, by its number or its name; "INFO" for what is none."""
+    known_as = salvage(_level, level, None)
+    return ("INFO", "bad_level") if known_as is None else (known_as, None)
+
+
 def is_absent(request_id: Any) -> bool:
     """Say whether an id is none, as a column of ids with gaps has them: None, NaN, NA or NaT."""
     if request_id is None:
@@ -123,6 +131,12 @@ def _utc(timestamp: Any) -> tuple[datetime, Reason] | None:
     if exact.utcoffset() is None:
         return exact.replace(tzinfo=UTC), "naive_timestamp"
     return exact.astimezone(UTC), None
+
+
+def _level(level: Any) -> str | None:
+    if isinstance(level, str):
+        return log_levels.of_name(level)
+    return None if isinstance(level, bool) else log_levels.of_number(index(level))
 
 
 def _number(value: Any) -> float | None:

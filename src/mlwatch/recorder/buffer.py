@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mlwatch import _threads
 from mlwatch._guard import attempt
 from mlwatch.errors import SpoolError
+from mlwatch.recorder.lines import About, Lines
 from mlwatch.recorder.ownership import claim
 from mlwatch.recorder.statistics import MISSED, MISSED_REQUESTS, CaptureStatistics, Notices
 from mlwatch.recorder.thinning import keeps
@@ -46,9 +47,10 @@ class Buffer:
         spool: Where records go.
         options: Bounds and the flush interval.
         pid: The process it belongs to, or 0 for none.
+        lines: Counts lines of the service's log until they are written.
     """
 
-    def __init__(self, spool: Spool, options: CaptureOptions, pid: int) -> None:
+    def __init__(self, spool: Spool, options: CaptureOptions, pid: int, lines: Lines) -> None:
         self.pid = pid
         self.claim = claim() if pid else b"\0"
         self.spool = spool
@@ -62,6 +64,7 @@ class Buffer:
         self._batch_bytes = min(_BATCH_BYTES, options.max_spool_bytes // 8)
         self._interval = options.flush_interval.total_seconds()
         self._queue: deque[bytes] = deque()
+        self._lines = lines
         self._queued = 0
         self._recorded = 0
         self._dropped: defaultdict[str, int] = defaultdict(int)
@@ -98,7 +101,7 @@ class Buffer:
     @property
     def settled(self) -> bool:
         """Whether all that was recorded, and its account, is in the spool."""
-        return not self._queue and self._recorded == self._written.recorded
+        return not (self._queue or self._lines) and self._recorded == self._written.recorded
 
     def add(self, record: bytes, request_id: str) -> None:
         """Take an encoded prediction, or drop it: some from half full on, all at the bound."""
@@ -122,6 +125,12 @@ class Buffer:
         if crowded or not self._put(record, 1, self._max_bytes):
             self._noted[MISSED_REQUESTS] += 1
             self.drop("thinned" if crowded else self._full)
+
+    def add_line(self, about: About, level: str) -> None:
+        """Count a line of the log, which becomes a record when what waits is written."""
+        self._lines.count(about, level)
+        if self._closing or time.monotonic() > self._overdue:
+            self._ring()
 
     def add_rows(self, record: bytes, ids: Sequence[str], rows: slice) -> None:
         """Take many encoded predictions, or drop them all when there is no room."""
@@ -283,6 +292,7 @@ class Buffer:
 
     def _write_all(self, deadline: float | None) -> bool:
         self._rung = False
+        self._queue_lines()
         left = len(self._queue)
         while left > 0:
             left -= self._write()
@@ -297,6 +307,16 @@ class Buffer:
         if self.error is not None and not self.error.permanent:
             self.error = None
         return True
+
+    def _queue_lines(self) -> None:
+        """Make a record of the lines that were counted; without room they go on being counted.
+
+        It is never thinned: it is one a flush, and stands for all of them.
+        """
+        for about, levels, record in self._lines.take():
+            if not self._put(record, 1, self._max_outcome_bytes):
+                for level, lines in levels.items():
+                    self._lines.count(about, level, lines)
 
     def _write(self) -> int:
         """Append one batch and take it off the queue; in this order, so that nothing gets lost."""

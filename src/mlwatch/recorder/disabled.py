@@ -44,6 +44,9 @@ class NoRecorder:
     def request(self, *given: Any, timestamp: Any = None) -> None:
         """Forget how a request ended."""
 
+    def log(self, *given: Any) -> None:
+        """Forget a line of the log."""
+
     def batch(self, columns: Columns, *rest: Any) -> Sequence[str]:
         """Return the ids of the rows."""
         return ids_of(columns, self._new_id)

@@ -13,12 +13,11 @@ from typing import Any
 
 from mlwatch import _threads
 from mlwatch._guard import ANYTHING, GUEST_ERRORS, attempt, was_interrupted
-from mlwatch.errors import DataError
 from mlwatch.recorder import lifetime
 from mlwatch.recorder.arguments import (
-    REMEDIES,
     as_features,
     as_latency,
+    as_level,
     as_status,
     as_text,
     as_time,
@@ -27,6 +26,8 @@ from mlwatch.recorder.arguments import (
 from mlwatch.recorder.batch import Columns, encoded, ids_of, redacted
 from mlwatch.recorder.buffer import Buffer
 from mlwatch.recorder.encoding import encode, encode_slowly, text_keys
+from mlwatch.recorder.lines import Lines
+from mlwatch.recorder.refusing import Refusing
 from mlwatch.recorder.statistics import CaptureStatistics
 from mlwatch.records import CaptureOptions
 from mlwatch.redaction import Redactor, make_redactor
@@ -40,12 +41,12 @@ _LONGEST_ENDPOINT = 200
 Event = tuple[Any, ...]
 
 
-class Recorder:
+class Recorder(Refusing):
     """Take records in and return at once; a thread writes them to the spool.
 
-    `prediction`, `outcome` and `request` never raise, wait, or do input or output: a record that
-    cannot be kept is counted by reason. The thread, one a process, starts at the first record. A
-    forked child has a queue, an account and ids of its own.
+    `prediction`, `outcome`, `request` and `log` never raise, wait, or do input or output: a record
+    that cannot be kept is counted by reason. The thread, one a process, starts at the first record.
+    A forked child has a queue, an account and ids of its own.
 
     Args:
         spool: Where records go. It stays open when the recorder is closed.
@@ -61,18 +62,18 @@ class Recorder:
         clock: Callable[[], datetime],
         feature_names: Sequence[str] = (),
     ) -> None:
+        super().__init__(strict=options.strict)
         self._spool = spool
         self._options = options
         self._clock = clock
         # The wall clock as it is, in seconds: to make a datetime of them costs a seventh of a call.
         self._now: Callable[[], Any] = time.time if clock is utc_now else clock
         self.feature_names = tuple(feature_names)
-        self._strict = options.strict
         self._redactor = make_redactor(options.redact, options.redact_key)
         self._max_record_bytes = options.max_record_bytes
         self._closed = False
         self._buffers: dict[int, Buffer] = {}
-        self._buffer = Buffer(spool, options, pid=0)
+        self._buffer = self._new_buffer(0)
         self._finish: lifetime.Finish | None = None
 
     def prediction(  # noqa: PLR0917  by position, as names cost a tenth of the call
@@ -209,6 +210,20 @@ class Recorder:
         except GUEST_ERRORS as problem:
             self._give_up(buffer, problem)
 
+    def log(self, level: Any, model: str, model_version: str) -> None:
+        """Count a line of the service's log; counts are handed on with each flush."""
+        buffer = self._buffer
+        try:
+            if not buffer.claim[0]:
+                buffer = self._enter_process()
+            if self._closed:
+                buffer.drop("shutdown")  # strict or not: the host says its last words when it likes
+            else:
+                known_as = self._changed(buffer, as_level(level))
+                buffer.add_line((model, model_version), known_as)
+        except GUEST_ERRORS as problem:
+            self._give_up(buffer, problem)
+
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count records that never came to be one, such as the rows of a garbled batch.
 
@@ -282,7 +297,7 @@ class Recorder:
         for key, buffer in list(self._buffers.items()):
             if buffer.pid != pid:
                 self._buffers.pop(key, None)
-        mine = Buffer(self._spool, self._options, pid)
+        mine = self._new_buffer(pid)
         # One call, during which no other thread runs: of two that begin at once, one wins.
         buffer = self._buffers.setdefault(pid, mine)
         self._buffer = buffer
@@ -290,6 +305,9 @@ class Recorder:
             lifetime.look_after(buffer, self._finish)
             buffer.start()
         return buffer
+
+    def _new_buffer(self, pid: int) -> Buffer:
+        return Buffer(self._spool, self._options, pid, Lines(self._clock))
 
     def _in_order(self, buffer: Buffer, event: Event, timestamp: Any) -> Event:
         """Return a prediction whose fields are of the types that ingest relies on."""
@@ -324,29 +342,12 @@ class Recorder:
             self._changed(buffer, (None, "redaction_failed"))
         return kept, redactor.error(error, raw)
 
-    def _changed(self, buffer: Buffer, changed: tuple[Any, str | None]) -> Any:
-        """Return what an argument became; count why, or raise when strict."""
-        value, reason = changed
-        if reason is not None:
-            self._check_strict(reason)
-            buffer.note(reason)
-        return value
-
     def _encode_slowly(self, buffer: Buffer, event: Event, problem: BaseException) -> bytes:
         if was_interrupted(problem, encode, event):
             raise problem
         record, replaced = encode_slowly(event)
         self._replaced(buffer, replaced)
         return record
-
-    def _replaced(self, buffer: Buffer, types: Sequence[str]) -> None:
-        """Count a record some of whose values were replaced, or raise when strict."""
-        if not types:
-            return
-        if self._strict:
-            kinds = ", ".join(sorted(set(types)))
-            raise DataError(f"unencodable_value: values of type {kinds} cannot be kept")
-        buffer.note_types("unencodable_value", types)
 
     def _submit(self, buffer: Buffer, event: Event, add: Callable[[bytes], None]) -> None:
         """Encode an event and hand it to `add`, unless it is refused."""
@@ -358,23 +359,6 @@ class Recorder:
             self._refuse(buffer, "shutdown" if self._closed else "too_large")
         else:
             add(record)
-
-    def _refuse(self, buffer: Buffer, reason: str, count: int = 1) -> None:
-        """Count records that are not taken, or raise when strict."""
-        self._check_strict(reason)
-        buffer.drop(reason, count)
-
-    def _check_strict(self, reason: str) -> None:
-        if self._strict:
-            raise DataError(f"{reason}: {REMEDIES[reason]}")
-
-    def _give_up(self, buffer: Buffer, problem: Exception) -> None:
-        self._check_raises(problem)
-        buffer.drop("unencodable")
-
-    def _check_raises(self, problem: Exception) -> None:
-        if self._strict:
-            raise problem
 
     def _redacted_columns(self, buffer: Buffer, columns: Columns) -> Columns:
         """Return columns without what nobody may see."""

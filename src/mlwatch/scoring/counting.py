@@ -99,6 +99,15 @@ class Scoring:
         except (TypeError, ValueError):
             return None
 
+    def is_expected(self, score: Score, label: Label) -> bool:
+        """Return whether what was read of a prediction is what a model of this task serves.
+
+        That is one of its classes, or a number; without a task whatever can be read.
+        """
+        if self.task in {"binary", "multiclass"}:
+            return label is not None
+        return score is not None or label is not None
+
     def is_binary(self, names: Iterable[str]) -> bool:
         """Return whether labels or outcomes, as tallies name them, are of two known classes."""
         return self.task == "binary" or (
