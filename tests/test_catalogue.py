@@ -60,6 +60,10 @@ def windows():
         rows.append(["l", "m", "1", START, {"INFO": 9, "ERROR": 1}])
         yield window([*rows, *outcomes], reference, arrivals=START)
         yield window([*rows, *outcomes], arrivals=START, missed=1)
+    data = {"c": ["a", "b"] * 50, "seen": [START] * 100}
+    yield window(
+        [predicted(i, 0.5, {"c": "a", "seen": START}) for i in range(40)], Reference.fit(data)
+    )
 
 
 @pytest.fixture(scope="module")

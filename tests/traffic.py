@@ -12,7 +12,7 @@ from mlwatch.ingest.join import join
 from mlwatch.ingest.joined import Known, Missed
 from mlwatch.records import Segment, Table, as_segments
 from mlwatch.reference import Reference
-from mlwatch.window import Window
+from mlwatch.window import Rows, Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -61,7 +61,7 @@ def window(
 
     Of each stretch, so many more predictions were missed.
     """
-    known, panes = Known(), []
+    known, panes, kept = Known(), [], []
     for places in np.array_split(np.arange(len(events)), parts):
         stretch = [events[place] for place in places]
         joined = join(
@@ -74,6 +74,11 @@ def window(
             segments=as_segments(segments),
         )
         panes += joined.rows("m")[Table.panes]
+        kept += joined.predictions
+
+    def rows(since: datetime, until: datetime) -> Rows:
+        return sorted((it for it in kept if since <= it.time < until), key=lambda it: it.time), ()
+
     whole = tuple(pane for pane in panes if not pane.segment)
     parts = tuple(pane for pane in panes if pane.segment)
-    return Window("m", "1", START, START + span, whole, reference, parts=parts)
+    return Window("m", "1", START, START + span, whole, reference, rows, parts=parts)

@@ -12,6 +12,7 @@ from mlwatch.collectors import (
     ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
+    QualityCollector,
     SegmentsCollector,
     TrafficCollector,
 )
@@ -45,6 +46,7 @@ def collectors(
         TrafficCollector(),
         PredictionsCollector(),
         PerformanceCollector(policy=policy),
+        QualityCollector(),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
         ConceptDriftCollector(policy),
     ]

@@ -14,6 +14,7 @@ from mlwatch.collectors import (
     ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
+    QualityCollector,
     SegmentsCollector,
     TrafficCollector,
 )
@@ -29,6 +30,8 @@ COLLECTORS = [
     TrafficCollector(quantiles=(0.0, 1.0)),
     PredictionsCollector(),
     PerformanceCollector(),
+    QualityCollector(),
+    QualityCollector(sample=0),
     DriftCollector([KSDetector(), ChiSquareDetector(), KLDetector()]),
     DriftCollector([KLDetector()], DriftPolicy(margin=0.0, min_rows=1)),
     DriftCollector([ScriptedDetector({"x": ValueError("boom"), "c": None})]),

@@ -6,6 +6,7 @@ from mlwatch.collectors.drift_score import DriftScoreCollector
 from mlwatch.collectors.error_rate import ErrorRateCollector
 from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
+from mlwatch.collectors.quality import QualityCollector
 from mlwatch.collectors.segments import SegmentsCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
@@ -16,6 +17,7 @@ __all__ = [
     "ErrorRateCollector",
     "PerformanceCollector",
     "PredictionsCollector",
+    "QualityCollector",
     "SegmentsCollector",
     "TrafficCollector",
 ]

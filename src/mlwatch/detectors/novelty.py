@@ -39,7 +39,7 @@ class NoveltyDetector:
             return None
         if not comparable(reference, current):
             return evidence(self.name, reference, current)
-        share, (expected, n_reference) = current.unseen / current.n, _expected(reference)
+        share, (expected, n_reference) = current.unseen / current.n, expected_unseen(reference)
         usual = expected / n_reference
         at_least, _ = share_bounds(current.unseen, current.n, CONFIDENCE / 2)
         _, at_most = share_bounds(expected, n_reference, CONFIDENCE / 2)
@@ -56,7 +56,7 @@ class NoveltyDetector:
         )
 
 
-def _expected(reference: Distribution) -> tuple[float, float]:
+def expected_unseen(reference: Distribution) -> tuple[float, float]:
     """Return how many of how many reference rows stand for those expected to be unseen.
 
     A distribution of other rows than those that chose the vocabulary says so by itself.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch import buckets
+from mlwatch import buckets, endpoints
 from mlwatch._guard import attempt
 from mlwatch.ingest.joined import Joined, Missed, PaneKey
 from mlwatch.profile import CODES, PREFIX, RankCodes
@@ -21,13 +21,22 @@ from mlwatch.reference import FindReference, Reference
 from mlwatch.scoring import Label, Score, Scoring
 from mlwatch.spans import MINUTE, floor
 
+_LONGEST_NAME = 100
+
 Tally = Callable[[Sequence[Prediction]], Mapping[str, int]]
 
 
 def count_predictions(
-    joined: Joined, references: FindReference, tallies: Mapping[str, Tally]
+    joined: Joined, references: FindReference, tallies: Mapping[str, Tally], names: set[str]
 ) -> None:
-    """Count the predictions that were joined, in the pane of their own time."""
+    """Count the predictions that were joined, in the pane of their own time.
+
+    Args:
+        joined: What was joined; its panes grow.
+        references: Gives the reference of a model version.
+        tallies: Further counts, by collector.
+        names: The features outside of references that were told apart so far; changed.
+    """
     by_version: dict[str, list[Prediction]] = {}
     for row in joined.predictions:
         by_version.setdefault(row.model_version, []).append(row)
@@ -42,6 +51,8 @@ def count_predictions(
         for key, group in groups.items():
             into = joined.panes.setdefault(key, {})
             _count_rows(group, scoring_of(reference), joined, into)
+            if reference is not None:
+                add_tallies(into, {"new_features": _new_features(group, reference, names)})
             _count_further(group, tallies, into, joined)
             for segment, part in _by_segment(group, joined).items():
                 into = joined.parts.setdefault((key, segment), {})
@@ -149,6 +160,17 @@ def _tallies_by_pane(
     ends = np.searchsorted(pane, np.arange(1, pane_of.max() + 1))
     for places, numbers in zip(np.split(cell, ends), np.split(counts, ends), strict=True):
         yield dict(zip(map(names.__getitem__, places.tolist()), numbers.tolist(), strict=True))
+
+
+def _new_features(
+    rows: Sequence[Prediction], reference: Reference, names: set[str]
+) -> Mapping[str, int]:
+    """Count the rows of each feature that the reference does not have; `names` grows."""
+    found: Counter[str] = Counter()
+    for features, count in Counter(tuple(row.features) for row in rows).items():
+        for name in set(features).difference(reference.profile.distributions):
+            found[endpoints.named(str(name)[:_LONGEST_NAME], names)] += count
+    return found
 
 
 def _row_tallies(rows: Sequence[Prediction]) -> Iterator[tuple[str, Mapping[str, int]]]:

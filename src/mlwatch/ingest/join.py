@@ -78,7 +78,7 @@ def join(
             _take_lines(event, references, joined)
         else:
             joined.dropped["malformed"] += 1
-    count_predictions(joined, references, tallies)
+    count_predictions(joined, references, tallies, known.names)
     if missed is not None:
         count_missed(joined, missed, references)
     return joined

@@ -19,13 +19,15 @@ PaneKey = tuple[str, str, datetime]
 class Known:
     """What the store knows of the request ids in hand, and what is told apart so far.
 
-    `came` says by model version which values of segments are, `endpoints` which endpoints.
+    `came` says by model version which values of segments are, `endpoints` which endpoints, and
+    `names` which features outside of references.
     """
 
     pending: dict[str, Pending] = field(default_factory=dict)
     early: dict[str, Outcome] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
     came: dict[str, Came] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Ingest:
         arrivals: Count right and wrong labels at the time they arrive, too.
         health: How the parts fared that ran since `take_health` was last called.
         endpoints: Those whose requests are told apart from others.
+        names: The features outside of references that are told apart from others.
         model_version: The version of what came and was not kept.
         segments: The parts of the traffic to count apart.
     """
@@ -73,6 +74,7 @@ class Ingest:
     arrivals: bool = False
     health: dict[str, Fault | None] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     model_version: str = ""
     segments: Sequence[Segment] = ()
 
@@ -257,6 +259,7 @@ class Ingest:
             {row.key: row for row in early if not row.joined},
             self.endpoints,
             came_before(turn.body),
+            self.names,
         )
 
 

@@ -53,7 +53,11 @@ def render(
         _headline(drift, faults, model_version),
     ]
     shown = [metric for metric in metrics if not _is_apart(metric)]
-    rows = [_metric_row(metric, model_version) for metric in shown]
+    odd = [metric for metric in shown if not _is_usual(metric)]
+    figures = _table(_METRIC_HEADS, [_metric_row(metric, model_version) for metric in odd])
+    if hidden := len(shown) - len(odd):
+        what = "figure of a feature" if hidden == 1 else "figures of features"
+        figures.append(f"({hidden:,} {what} as on the reference, or without data, not shown)")
     told = {alert.id for alert in alerts}
     standing = [(alert.state, alert) for alert in alerts] + [
         (f"still firing since {alert.since:%Y-%m-%d %H:%M}", alert)
@@ -71,7 +75,7 @@ def render(
     ]
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
-    sections = [head, _table(_METRIC_HEADS, rows), _drift_section(drift, model_version), tail]
+    sections = [head, figures, _drift_section(drift, model_version), tail]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
@@ -205,6 +209,14 @@ def _most(drifted: Sequence[str], drift: Sequence[DriftResult]) -> str:
 def _is_apart(metric: Metric) -> bool:
     """Say whether a metric has a section of its own, or is about the monitor itself."""
     return metric.name in _OWN_SECTION or metric.name.startswith("monitor_")
+
+
+def _is_usual(metric: Metric) -> bool:
+    """Say whether a figure of one feature cannot be told from that on the reference."""
+    if set(metric.labels) != {"feature"} or metric.reference is None:
+        return False
+    low, high = metric.low or 0.0, metric.value if metric.high is None else metric.high
+    return metric.value is None or high is None or low <= metric.reference <= high
 
 
 def _metric_row(metric: Metric, own_version: str) -> tuple[str, ...]:
