@@ -99,6 +99,8 @@ def left(store):
     """Return all that cycles leave of what they found in the traffic, by table and key."""
     tables = (Table.metrics, Table.drift, Table.alerts)
     kept = {table: {row.key: row for row in store.read(table)} for table in tables}
-    about = {key: row for key, row in kept[Table.metrics].items() if "monitor_" not in row.name}
-    kept[Table.metrics] = about  # the workers themselves differ
+    about = kept[Table.metrics].items()
+    kept[Table.metrics] = {  # the workers themselves differ, and what the machine has left
+        key: row for key, row in about if row.model_version or row.name == "monitoring_fault"
+    }
     return kept | {"memory": remembered(store), "own": own_panes(store)}

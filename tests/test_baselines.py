@@ -303,7 +303,9 @@ class TestRebaseline:
         worker.monitor.rebaseline()
         report = days(worker, 0, 1)
         other = Worker(MemoryStore())
-        assert days(other, 0, 1).metrics == report.metrics
+        first = days(other, 0, 1)
+        of_traffic = [[it for it in each.metrics if it.model_version] for each in (first, report)]
+        assert of_traffic[0] == of_traffic[1]
         assert watch(other.store) == watch(store)
 
     def test_no_hour_is_consumed_twice(self, any_store):

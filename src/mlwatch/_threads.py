@@ -26,7 +26,7 @@ def start(call: Callable[[], object]) -> bool:
     Not `threading.Thread`, whose `start` waits for the thread to begin.
     """
     try:
-        _original(_thread, "start_new_thread")(call, ())
+        original(_thread, "start_new_thread")(call, ())
     except RuntimeError:
         return False
     return True
@@ -63,13 +63,13 @@ def within(timeout: float | None, call: Callable[[], T], otherwise: T) -> T:
 
 def new_lock() -> _thread.LockType:
     """Return a lock that threads of the operating system share."""
-    lock: _thread.LockType = _original(_thread, "allocate_lock")()
+    lock: _thread.LockType = original(_thread, "allocate_lock")()
     return lock
 
 
 def sleep(seconds: float) -> None:
     """Let this thread sleep, and no other."""
-    _original(time, "sleep")(seconds)
+    original(time, "sleep")(seconds)
 
 
 def breathing(items: Iterable[T]) -> Iterator[T]:
@@ -92,7 +92,8 @@ def release(lock: _thread.LockType) -> None:
             return
 
 
-def _original(module: Any, name: str) -> Any:
+def original(module: Any, name: str) -> Any:
+    """Return what a module of the standard library calls `name`, not what gevent put there."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None:
         return getattr(module, name)

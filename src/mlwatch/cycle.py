@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 from mlwatch._guard import attempt
 from mlwatch.alerting import AlertManager, Finding, MonitoringFault, Rule, Threshold
 from mlwatch.errors import ConflictError
-from mlwatch.protocols import Collect, Collector, Item, MetricStore, part_name
+from mlwatch.protocols import (
+    Collect,
+    Collector,
+    Item,
+    MetricStore,
+    is_once_a_cycle,
+    part_name,
+)
 from mlwatch.records import (
     EPOCH,
     Alert,
@@ -86,7 +93,9 @@ class Cycle:
         Raises:
             StoreError: The store cannot be read or written; the next cycle judges anew.
         """
-        judged = _insist(lambda: self._judge(windows, now, health or {}, status or Status()))
+        apart = _Found(windows[0], {})
+        self._collect(apart, once=True)
+        judged = _insist(lambda: self._judge(windows, apart, now, health or {}, status or Status()))
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
         parts = [*(f"rule {name}" for name in self.rules), *used, RETENTION]
@@ -118,11 +127,19 @@ class Cycle:
     def _judge(
         self,
         windows: Sequence[Window],
+        apart: _Found,
         now: datetime,
         health: Mapping[str, Fault | None],
         status: Status,
     ) -> _Judged:
         """Collect and write what was found, together with the transitions it causes.
+
+        Args:
+            windows: The windows, the monitor's own version first.
+            apart: What was found that is no traffic, however often this is tried.
+            now: The time.
+            health: The parts that ran before the cycle.
+            status: How the monitor itself does.
 
         Raises:
             ConflictError: Another worker has judged in the meantime, so that what is remembered
@@ -130,11 +147,12 @@ class Cycle:
         """
         found = [_Found(window, recall(self.store, window, self.collectors)) for window in windows]
         for each in found:
-            self._collect(each)
+            self._collect(each, once=False)
         metrics = [_stamp(it, f.window) for f in found for it in f.of(Metric)]
+        metrics += [_of_model(it, windows[0]) for it in apart.of(Metric)]
         drift = [_stamp(it, f.window) for f in found for it in f.of(DriftResult)]
         faults = [fault for fault in health.values() if fault is not None]
-        faults += [fault for each in found for fault in each.of(Fault)]
+        faults += [fault for each in (*found, apart) for fault in each.of(Fault)]
         metrics += _fault_metrics([*health, *self._parts(windows)], faults, windows[0])
         figures, own = watch(self.store, self.model, status, now)
         metrics += [_of_model(it, windows[0]) for it in figures]
@@ -145,12 +163,15 @@ class Cycle:
         alerts, rule_faults = self._settle(rows, expects, self.rules, now)
         return _Judged(metrics, drift, alerts, faults, rule_faults)
 
-    def _collect(self, found: _Found) -> None:
+    def _collect(self, found: _Found, *, once: bool) -> None:
+        """Ask the collectors of traffic, or those that are asked once a cycle."""
         for name, collector in self.collectors.items():
+            if is_once_a_cycle(collector) is not once:
+                continue
             collect = collector.collect if isinstance(collector, Collector) else collector
             view = replace(
                 found.window,
-                memory=found.states[name].body,
+                memory={} if once else found.states[name].body,
                 kept=partial(kept, self.store, found.window, name),
             )
             into = found.items.setdefault(name, [])

@@ -14,6 +14,8 @@ from mlwatch.collectors import (
     PredictionsCollector,
     QualityCollector,
     SegmentsCollector,
+    ServiceCollector,
+    SystemCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector
@@ -49,6 +51,8 @@ def collectors(
         QualityCollector(),
         DriftCollector(detectors() if chosen is None else list(chosen), policy),
         ConceptDriftCollector(policy),
+        SystemCollector(),
+        ServiceCollector(),
     ]
     if policy.segments:
         found.append(SegmentsCollector())

@@ -60,6 +60,7 @@ def read_windows(
             _reach(store, model, version, references),
             now,
             parts=tuple(parts.get(version, ())),
+            ask_store=lambda: next(store.read(Table.state, keys=[model], model=model), None),
         )
         for version, kept in panes.items()
     ]

@@ -36,6 +36,10 @@ class Collector(Protocol):
     at the next cycle, whichever worker runs it: what is told and what is remembered never part.
     It must not matter how often cycles run: take in each pane once, when it is closed.
 
+    A collector of what is no traffic, such as the state of a machine, has `once_a_cycle = True`. It
+    is asked with the window of the monitor's own version alone, outside of what is written
+    together, so it remembers nothing; its metrics are about no model version.
+
     A collector may also have `tally(rows) -> Mapping[str, int]`, called at ingest with the new
     predictions of one pane. Its counts are added to the pane and read back with
     `window.tally(collector.name)`.
@@ -177,6 +181,11 @@ class Notifier(Protocol):
             NotificationError: It was not delivered; `retry_after` and `permanent` say what next.
         """
         ...
+
+
+def is_once_a_cycle(collector: object) -> bool:
+    """Return whether a collector is asked once a cycle, and not once a model version."""
+    return bool(getattr(collector, "once_a_cycle", False))
 
 
 def part_name(part: object) -> str:

@@ -58,6 +58,7 @@ class Window:
         memory: What the collector that is asked has kept from its last cycle; empty at first.
         kept: Gives the panes of a span that this collector has kept for itself.
         parts: The panes of segments that start in the window.
+        ask_store: Reads a little of the store that the window was read from; None where from none.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Window:
     memory: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kept: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
     parts: tuple[Pane, ...] = field(default=(), repr=False)
+    ask_store: Callable[[], object] | None = field(default=None, repr=False)
 
     @cached_property
     def tallies(self) -> Tallies:

@@ -8,6 +8,8 @@ from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
 from mlwatch.collectors.quality import QualityCollector
 from mlwatch.collectors.segments import SegmentsCollector
+from mlwatch.collectors.services import ServiceCollector
+from mlwatch.collectors.system import SystemCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "PredictionsCollector",
     "QualityCollector",
     "SegmentsCollector",
+    "ServiceCollector",
+    "SystemCollector",
     "TrafficCollector",
 ]

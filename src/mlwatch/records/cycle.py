@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlwatch.records.results import Alert, DriftResult, Fault, Metric
-from mlwatch.records.table import render
+from mlwatch.records.table import is_of_other_version, render
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,15 +74,16 @@ class CycleReport:
             "since": self.since,
             "time": self.time,
         }
+        own = {it.name for it in self.metrics if it.model_version == self.model_version}
         for metric in self.metrics:
-            row[(name := self._column(metric))] = metric.value
+            row[(name := self._column(metric, own))] = metric.value
             if metric.low is not None or metric.high is not None:
                 row[f"{name}_low"], row[f"{name}_high"] = metric.low, metric.high
         return row | {"alerts": len(self.alerts), "faults": len(self.faults)}
 
-    def _column(self, metric: Metric) -> str:
+    def _column(self, metric: Metric, own: Collection[str]) -> str:
         labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
-        if metric.model_version != self.model_version:
+        if is_of_other_version(metric, self.model_version, own):
             labels.append(f"model_version={metric.model_version}")
         return f"{metric.name}[{','.join(labels)}]" if labels else metric.name
 

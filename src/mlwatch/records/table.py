@@ -53,8 +53,10 @@ def render(
         _headline(drift, faults, model_version),
     ]
     shown = [metric for metric in metrics if not _is_apart(metric)]
+    own_names = {metric.name for metric in metrics if metric.model_version == model_version}
     odd = [metric for metric in shown if not _is_usual(metric)]
-    figures = _table(_METRIC_HEADS, [_metric_row(metric, model_version) for metric in odd])
+    rows = [_metric_row(metric, model_version, own_names) for metric in odd]
+    figures = _table(_METRIC_HEADS, rows)
     if hidden := len(shown) - len(odd):
         what = "figure of a feature" if hidden == 1 else "figures of features"
         figures.append(f"({hidden:,} {what} as on the reference, or without data, not shown)")
@@ -219,9 +221,20 @@ def _is_usual(metric: Metric) -> bool:
     return metric.value is None or high is None or low <= metric.reference <= high
 
 
-def _metric_row(metric: Metric, own_version: str) -> tuple[str, ...]:
+def is_of_other_version(metric: Metric, own_version: str, own_names: Collection[str]) -> bool:
+    """Return whether a metric's version has to be said beside it.
+
+    What is about no version, such as the state of the machine, is told from what is about the
+    report's own by its name alone.
+    """
+    return metric.model_version != own_version and bool(
+        metric.model_version or metric.name in own_names
+    )
+
+
+def _metric_row(metric: Metric, own_version: str, own_names: Collection[str]) -> tuple[str, ...]:
     labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
-    if metric.model_version != own_version:
+    if is_of_other_version(metric, own_version, own_names):
         labels.append(f"model_version={metric.model_version}")
     name = f"{metric.name} [{', '.join(labels)}]" if labels else metric.name
     bounded = metric.low is not None or metric.high is not None
