@@ -19,22 +19,20 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from statistics import median
-from time import perf_counter, process_time
 
 import numpy as np
 from scipy.stats import ks_2samp
 
+from cost.day import DAWN, day_of, features_like, seconds_of, timed
 from mlwatch.collectors import DriftCollector
 from mlwatch.defaults import detectors
 from mlwatch.history import read_windows
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Batch, Cells, Pane, Table, Tally, pack
+from mlwatch.records import Batch, Table
 from mlwatch.reference import Reference
-from mlwatch.spans import DAY, HOUR, MINUTE
+from mlwatch.spans import DAY
 from mlwatch.stores import MemoryStore, SQLiteStore
 from mlwatch.window import Window
 
@@ -43,7 +41,6 @@ TOTALS = (10**4, 10**6, 10**8)
 FEATURES = (20, 1000)
 RAW = (10**4, 10**6)
 REFERENCE_ROWS = 5000
-DAWN = datetime(2024, 1, 1, tzinfo=UTC)
 
 PEERS = {
     "evidently": """
@@ -137,53 +134,16 @@ def reference(features: int) -> Reference:
     return Reference.fit({str(i): rng.normal(size=REFERENCE_ROWS) for i in range(features)})
 
 
-def day_of(total: int, known: Reference) -> list[Pane]:
-    """Return the panes of a day of `total` rows that are spread like the reference."""
-    spans = [(DAWN + i * HOUR, HOUR) for i in range(22)]
-    spans += [(DAWN + 22 * HOUR + i * MINUTE, MINUTE) for i in range(120)]
-    seconds = np.array([span.total_seconds() for _, span in spans])
-    rng = np.random.default_rng(0)
-    rows = rng.multinomial(total, seconds / seconds.sum()).tolist()
-    shares = [known.distribution(name).counts / REFERENCE_ROWS for name in known.features]
-    panes = []
-    for (start, span), n in zip(spans, rows, strict=True):
-        tallies: dict[str, Tally] = {"rows": {"recorded": n, "counted": n}}
-        drawn = zip(known.features, rng.multinomial(n, np.array(shares)), strict=True)
-        tallies |= {f"feature/{name}": tally_of(counts) for name, counts in drawn}
-        panes.append(
-            Pane(
-                model="m",
-                reference=known.fingerprint,
-                time=start,
-                span=span,
-                tallies=tallies,
-            )
-        )
-    return panes
-
-
-def tally_of(counts: np.ndarray) -> Tally:
-    filled = np.flatnonzero(counts)
-    if len(counts) <= 8 * len(filled):
-        return Cells(counts, {})  # what `pack` makes of so many, without the way there
-    return pack(dict(zip(map(str, filled.tolist()), counts[filled].tolist(), strict=True)))
-
-
 def read(store: MetricStore, known: Reference) -> Window:
     until = DAWN + DAY
     asked = {"model": "m", "model_version": "", "references": lambda _: known}
     return read_windows(store, **asked, since=DAWN, until=until, now=until)[0]
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    begin = process_time()
-    call()
-    return process_time() - begin
-
-
 def our_checks(features: int, folder: Path) -> dict[tuple[str, int], Callable[[], object]]:
     """Return what is timed of ours, by what it is and how many rows are behind it."""
     known = reference(features)
+    draw = features_like(known, REFERENCE_ROWS)
     collector = DriftCollector(detectors())
     calls: dict[tuple[str, int], Callable[[], object]] = {}
 
@@ -194,7 +154,7 @@ def our_checks(features: int, folder: Path) -> dict[tuple[str, int], Callable[[]
 
     for total in TOTALS:
         memory, sqlite = MemoryStore(), SQLiteStore(folder / f"{features}-{total}.db")
-        for pane in day_of(total, known):
+        for pane in day_of(total, known, draw):
             for store in (memory, sqlite):
                 store.write(Batch(pane.key, {Table.panes: [pane]}))
         counted = read(memory, known)
@@ -223,26 +183,6 @@ def scipy_checks() -> dict[tuple[str, int], Callable[[], object]]:
             ks_2samp(one, other, method="asymp")
 
     return {("scipy ks_2samp", n): partial(check, draw(n)) for n in RAW}
-
-
-def timed(
-    calls: Mapping[tuple[str, int], Callable[[], float]], rounds: int, limit: float
-) -> dict[tuple[str, int], float]:
-    """Return the median seconds of each, by turns, after one round that does not count.
-
-    No round is begun after `limit` seconds, but for the first three.
-    """
-    times: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
-    for call in calls.values():
-        call()
-    begin = perf_counter()
-    done = 0
-    while done < rounds and (done < 3 or perf_counter() - begin < limit):
-        for key, call in calls.items():
-            times[key].append(call())
-        done += 1
-    print(f"\nmedian of {done} rounds, by turns")
-    return {key: median(found) for key, found in times.items()}
 
 
 def show(features: int, found: Mapping[tuple[str, int], float]) -> None:
