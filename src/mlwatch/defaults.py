@@ -41,9 +41,13 @@ def detectors() -> list[DriftDetector | JointDetector | Detect]:
 
 
 def collectors(
-    chosen: Sequence[DriftDetector | JointDetector | Detect] | None, policy: DriftPolicy
+    chosen: Sequence[DriftDetector | JointDetector | Detect] | None = None,
+    policy: DriftPolicy = DriftPolicy(),  # noqa: B008  frozen
 ) -> list[Collector | Collect]:
-    """Return the collectors that need nothing, and what the policy asks for."""
+    """Return the collectors that need nothing, and what the policy asks for.
+
+    `collectors=[*defaults.collectors(), more]` adds one to what a monitor has anyway.
+    """
     found: list[Collector | Collect] = [
         TrafficCollector(),
         PredictionsCollector(),
