@@ -1,7 +1,7 @@
 """Watch a churn model: one batch of customers is scored, one cycle is run, its report printed.
 
 python examples/churn/basic.py             # made-up customers, by the truth in `make_customers`
-python examples/churn/basic.py telco.csv   # columns tenure, MonthlyCharges, Contract, Churn (Yes, No)
+python examples/churn/basic.py telco.csv   # columns tenure, MonthlyCharges, Contract, Churn
 """
 
 import sys
