@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from tests.collectors.servers import serving, status
 from tests.traffic import START, predicted, requested, told, window
 
 from mlwatch import defaults
 from mlwatch.catalogue import CATALOGUE
-from mlwatch.collectors import DriftScoreCollector
+from mlwatch.collectors import DriftScoreCollector, RetentionValue, ServiceCollector
 from mlwatch.records import DriftPolicy, Metric, Segment
 from mlwatch.reference import Reference
 
@@ -19,9 +20,13 @@ OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.starts
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {
-    "alarms", "bytes", "days", "difference", "errors", "faults", "features", "lines", "ms", "nats",
-    "ratio", "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "target",
+    "alarms", "bytes", "connections", "currency", "customers", "days", "descriptors", "difference",
+    "errors", "faults", "features", "lines", "ms", "nats", "percent", "processes", "ratio",
+    "records", "requests", "rows", "rows/s", "s", "score", "segments", "share", "status", "target",
+    "threads",
 }  # fmt: skip
+
+ON_REQUEST = [DriftScoreCollector(), RetentionValue(600.0, 20.0, 0.3)]
 
 LABELS = DriftPolicy(independent_labels=True, segments=(Segment("x", bins=(0,)),))
 """What asks for everything that is collected by default, or where the policy asks for it."""
@@ -58,8 +63,14 @@ def windows():
         yield window([*rows, *outcomes], reference, arrivals=START, segments=LABELS.segments)
         rows += [requested(i) for i in range(30)]
         rows.append(["l", "m", "1", START, {"INFO": 9, "ERROR": 1}])
-        yield window([*rows, *outcomes], reference, arrivals=START)
-        yield window([*rows, *outcomes], arrivals=START, missed=1)
+        for known, missed in ((reference, 0), (None, 1)):
+            yield window(
+                [*rows, *outcomes],
+                known,
+                arrivals=START,
+                missed=missed,
+                tallies={"retention": ON_REQUEST[-1].tally},
+            )
     data = {"c": ["a", "b"] * 50, "seen": [START] * 100}
     yield window(
         [predicted(i, 0.5, {"c": "a", "seen": START}) for i in range(40)], Reference.fit(data)
@@ -67,12 +78,19 @@ def windows():
 
 
 @pytest.fixture(scope="module")
-def collected():
+def service():
+    """A service that answers."""
+    with serving(status(200)) as server:
+        yield ServiceCollector({"api": f"http://{server.place}"}, name="more services")
+
+
+@pytest.fixture(scope="module")
+def collected(service):
     """Every metric that the collectors make of those windows, with those on request."""
     return [
         item
         for view in windows()
-        for collector in [*defaults.collectors(None, LABELS), DriftScoreCollector()]
+        for collector in [*defaults.collectors(None, LABELS), *ON_REQUEST, service]
         for item in collector.collect(view)
         if isinstance(item, Metric)
     ]

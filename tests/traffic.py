@@ -56,10 +56,11 @@ def window(
     arrivals: datetime | None = None,
     missed: int = 0,
     segments: Sequence[str | Segment] = (),
+    tallies: Mapping[str, Any] | None = None,
 ) -> Window:
     """Ingest events in so many stretches, as from a store, and return the window they make.
 
-    Of each stretch, so many more predictions were missed.
+    Of each stretch, so many more predictions were missed. Collectors' own tallies go by name.
     """
     known, panes, kept = Known(), [], []
     for places in np.array_split(np.arange(len(events)), parts):
@@ -68,7 +69,7 @@ def window(
             stretch,
             known,
             lambda _: reference,
-            {},
+            tallies or {},
             arrivals=arrivals,
             missed=Missed(START, "1", missed, 0),
             segments=as_segments(segments),

@@ -6,6 +6,7 @@ Intervals hold with 95%, or at the level whose normal point is given as `z`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,6 +89,22 @@ def difference(one: Bounded, other: Bounded) -> Bounded:
     below = math.hypot(one[0] - one[1], other[2] - other[0])
     above = math.hypot(one[2] - one[0], other[0] - other[1])
     return value, value - below, value + above
+
+
+def binomial(n: int, p: float) -> Interval:
+    """Return the 2.5% and the 97.5% quantile of the number of successes in n trials.
+
+    Args:
+        n: Number of trials.
+        p: The chance of each.
+    """
+    from scipy.special import bdtr
+
+    def below(successes: int) -> float:
+        return float(bdtr(successes, n, p)) if successes < n else 1.0
+
+    counts = range(n + 1)
+    return bisect_left(counts, 0.025, key=below), bisect_left(counts, 0.975, key=below)
 
 
 def mean(n: int, total: float, squares: float, z: float = Z95) -> Interval:

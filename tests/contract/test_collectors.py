@@ -8,6 +8,7 @@ import pytest
 from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch.collectors import (
+    BusinessCollector,
     ConceptDriftCollector,
     DriftCollector,
     DriftScoreCollector,
@@ -15,7 +16,10 @@ from mlwatch.collectors import (
     PerformanceCollector,
     PredictionsCollector,
     QualityCollector,
+    RetentionValue,
     SegmentsCollector,
+    ServiceCollector,
+    SystemCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
@@ -40,6 +44,12 @@ COLLECTORS = [
     ConceptDriftCollector(),
     ConceptDriftCollector(DriftPolicy(margin=0.0, min_rows=1)),
     DriftScoreCollector(),
+    SystemCollector(),
+    SystemCollector(mounts=["/", "/not/there"]),
+    ServiceCollector({"up": lambda: True, "down": lambda: False}),
+    BusinessCollector({"profit": "true_positives / predictions", "gold": 'actual["gold"]'}),
+    BusinessCollector(lambda counts: {"pace": counts["predictions"] / counts["hours"]}),
+    RetentionValue(customer_value=600, contact_cost=20, success_rate=0.3),
     ScriptedCollector([[Metric("orders", 3.0)]]),
 ]
 
@@ -208,6 +218,21 @@ class KeepsHalfRows(Counts):
         yield Memory(body, [Pane(model="", time=START, span=HOUR, tallies={"own": {"rows": 0.5}})])
 
 
+class IsAskedOnce(Counts):
+    once_a_cycle = True
+
+
+class ChangesItsNames(Wrong):
+    once_a_cycle = True
+
+    def __init__(self):
+        self.asked = 0
+
+    def collect(self, view):
+        self.asked += 1
+        return [Metric(f"mood_{self.asked}", 1.0)]
+
+
 class ZeroOfNothing(Wrong):
     def collect(self, view):
         return [Metric("accuracy", 0.0)]
@@ -242,6 +267,8 @@ WRONG = {
     RemembersFirst: "has to be the last item",
     RemembersASet: "cannot be kept: TypeError: .* set ",
     RemembersByNumber: "comes back from JSON as",
+    IsAskedOnce: "remembers, and is asked once a cycle",
+    ChangesItsNames: "other metrics",
     KeepsHalfRows: "cannot be kept: TypeError: 'float'",
 }
 

@@ -252,4 +252,6 @@ def _described(metric: Metric) -> str:
     bounds = ""
     if metric.low is not None and metric.high is not None:
         bounds = f" (95%: {metric.low:.4g} to {metric.high:.4g})"
-    return f"{text} {_shown(metric.value)}{bounds} from {metric.n:,} rows".strip()
+    rows = f" from {metric.n:,} rows" if metric.n > 1 else ""
+    why = f": {metric.why}" if metric.why else ""
+    return f"{text} {_shown(metric.value)}{bounds}{rows}{why}".strip()

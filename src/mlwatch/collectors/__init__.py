@@ -1,5 +1,6 @@
 """Collectors: a window in, metrics out."""
 
+from mlwatch.collectors.business import BusinessCollector, RetentionValue
 from mlwatch.collectors.concept import ConceptDriftCollector
 from mlwatch.collectors.drift import DriftCollector
 from mlwatch.collectors.drift_score import DriftScoreCollector
@@ -13,6 +14,7 @@ from mlwatch.collectors.system import SystemCollector
 from mlwatch.collectors.traffic import TrafficCollector
 
 __all__ = [
+    "BusinessCollector",
     "ConceptDriftCollector",
     "DriftCollector",
     "DriftScoreCollector",
@@ -20,6 +22,7 @@ __all__ = [
     "PerformanceCollector",
     "PredictionsCollector",
     "QualityCollector",
+    "RetentionValue",
     "SegmentsCollector",
     "ServiceCollector",
     "SystemCollector",

@@ -20,7 +20,17 @@ from mlwatch.testing.memory_checks import check_passes, memory_of
 from mlwatch.window import Window
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
-_COUNTED = {"rows", "rows/s", "requests", "lines", "features", "faults", "days", "alarms"}
+_COUNTED = {
+    "alarms",
+    "customers",
+    "days",
+    "faults",
+    "features",
+    "lines",
+    "requests",
+    "rows",
+    "rows/s",
+}
 
 
 def check_detector(detector: Any) -> None:

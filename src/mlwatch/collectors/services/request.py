@@ -53,7 +53,7 @@ def _ask(url: SplitResult, deadline: Deadline, cafile: str | None) -> tuple[int,
         line = SecureLine(plain, host, cafile) if url.scheme == "https" else plain
         talk = http.client.HTTPConnection(host, url.port, timeout=0)
         talk.sock = line
-        target = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         talk.request("GET", target, headers=_headers(url))
         response = http.client.HTTPResponse(AsFile(line), method="GET")  # type: ignore[arg-type]
         response.begin()
