@@ -87,10 +87,11 @@ def service():
 @pytest.fixture(scope="module")
 def collected(service):
     """Every metric that the collectors make of those windows, with those on request."""
+    every = [*defaults.collectors(None, LABELS), *ON_REQUEST, service]
     return [
         item
         for view in windows()
-        for collector in [*defaults.collectors(None, LABELS), *ON_REQUEST, service]
+        for collector in every
         for item in collector.collect(view)
         if isinstance(item, Metric)
     ]

@@ -104,8 +104,8 @@ class RetentionValue:
             reason = "nobody is contacted" if not contacts else "a contact costs nothing"
             yield Metric("retention_roi", None, n=n, why=f"undefined: {reason}")
             return
-        roi = [(value - cost) / cost for value in (saved, low, high)]
-        yield Metric("retention_roi", *roi, n=n, why=why)
+        roi, least, most = ((value - cost) / cost for value in (saved, low, high))
+        yield Metric("retention_roi", roi, least, most, n, why=why)
 
     def _tier(self, scoring: Scoring, row: Prediction) -> str:
         score, _ = scoring.read(row.prediction, row.probability)
