@@ -92,4 +92,7 @@ class Counts(Mapping[str, float]):
 
     def _is_binary(self) -> bool:
         window = self._window
-        return window.scoring.is_binary({*window.tally("label"), *window.tally("outcome")})
+        labels = window.tally("label")
+        known = sum(labels.values()) >= window.tally("moments").get("n", 0)  # else they are numbers
+        is_known = known or bool(window.scoring.task)
+        return is_known and window.scoring.is_binary({*labels, *window.tally("outcome")})
