@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, assert_type
 
 import mlwatch
@@ -45,11 +46,15 @@ from mlwatch import (
 )
 from mlwatch.alerting import Drifted, Finding, MonitoringFault, Rule
 from mlwatch.collectors import (
+    BusinessCollector,
     DriftCollector,
     DriftScoreCollector,
     ErrorRateCollector,
     PerformanceCollector,
     PredictionsCollector,
+    RetentionValue,
+    ServiceCollector,
+    SystemCollector,
     TrafficCollector,
 )
 from mlwatch.detectors import (
@@ -215,6 +220,13 @@ COLLECTORS: list[Collector] = [
     DriftCollector([OwnDetector(), detect, CorrelationDetector()]),
     DriftScoreCollector([KSDetector(), detect]),
     ErrorRateCollector(DriftPolicy(independent_labels=True)),
+    SystemCollector(mounts=["/", Path("/data")]),
+    ServiceCollector({"api": "http://localhost/health", "db": lambda: True}, timeout=2),
+    BusinessCollector({"profit": "10 * true_positives"}),
+    BusinessCollector(
+        lambda counts: {"pace": counts["predictions"] / counts["hours"]}, name="pace"
+    ),
+    RetentionValue(customer_value=600, contact_cost=20, success_rate=0.3),
 ]
 DETECTORS: list[DriftDetector] = [
     OwnDetector(),
