@@ -11,7 +11,7 @@ from typing import Any
 
 from mlwatch import defaults
 from mlwatch.alerting import AlertManager, MonitorHealth, MonitoringFault, Rule
-from mlwatch.collectors import DriftCollector, DriftScoreCollector, ErrorRateCollector
+from mlwatch.collectors import DriftCollector, DriftScoreCollector
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
 from mlwatch.ingest import Ingest
@@ -109,7 +109,6 @@ def build(
         NoRecorder() if is_disabled() else Recorder(spool, capture, clock, names)
     )
     tallies = {name: part.tally for name, part in named.items() if hasattr(part, "tally")}
-    watched = drift.independent_labels or any(isinstance(it, ErrorRateCollector) for it in chosen)
     ingest = Ingest(
         model,
         spool,
@@ -117,7 +116,6 @@ def build(
         references,
         clock,
         tallies,
-        arrivals=watched,
         model_version=model_version,
         segments=as_segments(drift.segments),
     )

@@ -70,3 +70,9 @@ def bounded(tally: Tally, share: float, z: float) -> tuple[float, float, float]:
         for end in (share - half, share, share + half)
     )
     return value, low * (1 - RELATIVE_ERROR), high * (1 + RELATIVE_ERROR)
+
+
+def ends(tally: Tally) -> list[tuple[float, int]]:
+    """Return the buckets that were filled, in order: the largest value of each, and its count."""
+    filled = sorted((int(index), count) for index, count in tally.items() if count)
+    return [(0.0 if index == _ZERO else _GAMMA**index, count) for index, count in filled]

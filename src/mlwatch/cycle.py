@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from mlwatch._guard import attempt
 from mlwatch.alerting import AlertManager, Finding, MonitoringFault, Rule, Threshold
 from mlwatch.errors import ConflictError
+from mlwatch.ingest.arrivals import is_arrival
 from mlwatch.protocols import (
     Collect,
     Collector,
@@ -23,6 +24,7 @@ from mlwatch.protocols import (
 )
 from mlwatch.records import (
     EPOCH,
+    IMMATURE,
     Alert,
     Batch,
     CycleReport,
@@ -32,6 +34,7 @@ from mlwatch.records import (
     Metric,
     Pane,
     Retention,
+    Revised,
     Severity,
     State,
     Table,
@@ -105,7 +108,7 @@ class Cycle:
         told = _fault_metrics(parts, late, windows[0])
         told += [_of_model(kept.metric, windows[0])] if kept else []
         about_faults = {k: r for k, r in self.rules.items() if isinstance(r, MonitoringFault)}
-        more, _ = _insist(lambda: self._settle({Table.metrics: told}, {}, about_faults, now))
+        more, _ = _insist(lambda: self._settle({Table.metrics: told}, {}, about_faults, told, now))
         if more:
             self.manager.deliver(self.store, now, only={alert.id for alert in more})
         roll_up(self.store, self.model, now)
@@ -119,6 +122,7 @@ class Cycle:
             alerts=(*judged.alerts, *more),
             firing=self.manager.firing(self.store),
             faults=(*judged.faults, *late),
+            revised=tuple(judged.revised),
             fixed=tuple(
                 dict.fromkeys(part_name(r) for r in self.rules.values() if isinstance(r, Threshold))
             ),
@@ -156,12 +160,18 @@ class Cycle:
         metrics += _fault_metrics([*health, *self._parts(windows)], faults, windows[0])
         figures, own = watch(self.store, self.model, status, now)
         metrics += [_of_model(it, windows[0]) for it in figures]
-        rows: dict[Table, Sequence[Any]] = {Table.metrics: metrics, Table.drift: drift}
+        revised = [
+            _stamp(it, f.window) for f in found for past in f.of(Revised) for it in past.metrics
+        ]
+        rows: dict[Table, Sequence[Any]] = {
+            Table.metrics: [*revised, *metrics],
+            Table.drift: drift,
+        }
         rows[Table.panes] = [pane for each in found for pane in each.panes()]
         rows[Table.state] = [own, *(state for each in found for state in each.changed(now))]
         expects = {(Table.state, state.key): state.revision - 1 for state in rows[Table.state]}
-        alerts, rule_faults = self._settle(rows, expects, self.rules, now)
-        return _Judged(metrics, drift, alerts, faults, rule_faults)
+        alerts, rule_faults = self._settle(rows, expects, self.rules, metrics, now)
+        return _Judged(metrics, drift, revised, alerts, faults, rule_faults)
 
     def _collect(self, found: _Found, *, once: bool) -> None:
         """Ask the collectors of traffic, or those that are asked once a cycle."""
@@ -178,6 +188,12 @@ class Cycle:
             _, fault = attempt(f"collector {name}", _take, collect, view, into)
             if fault is not None:  # what it measured stands, what it meant to remember does not
                 into[:] = [*(it for it in into if not isinstance(it, Memory)), fault]
+            if self._is_retired(found.window):
+                into[:] = [it for it in into if not isinstance(it, Metric | DriftResult)]
+
+    def _is_retired(self, window: Window) -> bool:
+        """Return whether of another version nothing was predicted, and only labels still come."""
+        return window.model_version != self.model_version and all(map(is_arrival, window.tallies))
 
     def _parts(self, windows: Sequence[Window]) -> Iterator[str]:
         """Name what ran, and so is at fault or is not; detectors run where there is a reference."""
@@ -192,14 +208,15 @@ class Cycle:
         rows: Mapping[Table, Sequence[Any]],
         expects: Mapping[tuple[Table, str], int],
         rules: Mapping[str, Rule],
+        metrics: Sequence[Metric],
         now: datetime,
     ) -> tuple[tuple[Alert, ...], list[Fault]]:
-        """Write what was found together with the transitions that its metrics cause.
+        """Write what was found together with the transitions that these metrics cause.
 
         Raises:
             ConflictError: Another worker wrote first; nothing was written.
         """
-        findings, faults = _findings(rules, rows[Table.metrics])
+        findings, faults = _findings(rules, metrics)
         change = self.manager.transitions(self.store, findings, now)
         states = [*rows.get(Table.state, ()), *change.rows[Table.state]]
         together = {**rows, **change.rows, Table.state: states}
@@ -242,6 +259,7 @@ class _Judged:
 
     metrics: Sequence[Metric]
     drift: Sequence[DriftResult]
+    revised: Sequence[Metric]
     alerts: Sequence[Alert]
     faults: Sequence[Fault]
     rule_faults: Sequence[Fault]
@@ -266,7 +284,20 @@ def _take(collect: Collect, window: Window, into: list[Item]) -> None:
             check_memory(item)  # raises here, where it ends no cycle
             if any(isinstance(known, Memory) for known in into):
                 raise TypeError("collected two memories; give one Memory, as the last item")
-        into.append(_plain(item) if isinstance(item, Metric) else item)
+        if isinstance(item, Revised):
+            _check_revised(item)
+            into.append(Revised(tuple(map(_plain, item.metrics))))
+        else:
+            into.append(_plain(item) if isinstance(item, Metric) else item)
+
+
+def _check_revised(revised: Revised) -> None:
+    """Raise where it is not said what span a figure is of: it would replace the window's own."""
+    for metric in revised.metrics:
+        if not isinstance(metric, Metric) or EPOCH in {metric.since, metric.time}:
+            raise TypeError(
+                f"Revised(...): holds {metric!r}; give Metric(..., since=..., time=...)"
+            )
 
 
 def _plain(metric: Metric) -> Metric:
@@ -306,12 +337,17 @@ def _found(rule: Rule, metrics: Sequence[Metric]) -> list[Finding]:
         replace(
             finding,
             severity=Severity(finding.severity),
-            firing=None if finding.firing is None else bool(finding.firing),
+            firing=None if _is_open(finding) else bool(finding.firing),
             threshold=None if finding.threshold is None else float(finding.threshold),
             metric=_plain(finding.metric),
         )
         for finding in rule(metrics)
     ]
+
+
+def _is_open(finding: Finding) -> bool:
+    """Return whether nothing is decided: for want of data, or of labels that are to come."""
+    return finding.firing is None or finding.metric.verdict == IMMATURE
 
 
 def _fault_metrics(parts: Iterable[str], faults: Sequence[Fault], window: Window) -> list[Metric]:
@@ -333,7 +369,7 @@ def _of_model(metric: Metric, window: Window) -> Metric:
 
 
 def _stamp(item: Stamped, window: Window) -> Stamped:
-    """Say what an item is about; a drift result may be about a span of its own."""
+    """Say what an item is about; it may be about a span of its own."""
     told = item.since != EPOCH
     return replace(
         item,

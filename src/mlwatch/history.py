@@ -13,13 +13,16 @@ from mlwatch.protocols import MetricStore
 from mlwatch.records import Pane, Table, split_key
 from mlwatch.reference import FindReference
 from mlwatch.spans import outward
-from mlwatch.window import COLLECTOR, Rows, Window
+from mlwatch.window import COLLECTOR, DELAY, Rows, Window
 
 _REACHES = 4
 """So many spans further back than a window are read once and remembered with it."""
 
 _TRAFFIC = frozenset({"rows", "latency_ms", "latency_sum", log_levels.NAME})
-"""Tallies that no reference has a part in, beside those of requests."""
+"""Tallies that no reference has a part in, beside those of requests and of delays."""
+
+_COMPARED = frozenset({"counted", "labelled"})
+"""Of the rows, those that other tallies of the same pane speak of."""
 
 
 def read_windows(
@@ -35,8 +38,9 @@ def read_windows(
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
     Of panes counted under another reference than the version's present one only the traffic
-    itself is taken (rows, errors, latency, requests, log), which no reference has a part in. The
-    ends are moved outwards to where panes begin, as finely as time is kept as of `now`.
+    itself is taken (rows, errors, latency, requests, log, how late labels were), which no reference
+    has a part in. The ends are moved outwards to where panes begin, as finely as time is kept as
+    of `now`.
 
     Raises:
         StoreError: The store cannot be read.
@@ -78,10 +82,10 @@ def _traffic_alone(pane: Pane) -> Pane:
     kept = {
         name: tally
         for name, tally in pane.tallies.items()
-        if name in _TRAFFIC or holds_requests(name)
+        if name in _TRAFFIC or name.startswith(DELAY) or holds_requests(name)
     }
     if "rows" in kept:
-        kept["rows"] = {name: n for name, n in kept["rows"].items() if name != "counted"}
+        kept["rows"] = {name: n for name, n in kept["rows"].items() if name not in _COMPARED}
     return replace(pane, tallies=kept)
 
 

@@ -7,10 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from mlwatch.profile import Distribution, Profile
-from mlwatch.records import Alert, Batch, DriftResult, Fault, Memory, Metric, Receipt, Table
+from mlwatch.records import (
+    Alert,
+    Batch,
+    DriftResult,
+    Fault,
+    Memory,
+    Metric,
+    Receipt,
+    Revised,
+    Table,
+)
 from mlwatch.window import Window
 
-Item = Metric | DriftResult | Fault | Memory
+Item = Metric | DriftResult | Fault | Revised | Memory
 """What a collector may give."""
 
 Collect = Callable[[Window], Iterable[Item]]
@@ -39,6 +49,9 @@ class Collector(Protocol):
     A collector of what is no traffic, such as the state of a machine, has `once_a_cycle = True`. It
     is asked with the window of the monitor's own version alone, outside of what is written
     together, so it remembers nothing; its metrics are about no model version.
+
+    A metric may be about another span than the window: it then says its own `since` and `time`.
+    `Revised` holds figures of a past span that are to be written anew, and that no rule is shown.
 
     A collector may also have `tally(rows) -> Mapping[str, int]`, called at ingest with the new
     predictions of one pane. Its counts are added to the pane and read back with

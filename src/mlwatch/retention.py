@@ -13,7 +13,7 @@ from mlwatch._guard import explain
 from mlwatch.errors import StoreError
 from mlwatch.protocols import MetricStore
 from mlwatch.records import Fault, Metric, Retention, Table
-from mlwatch.spans import MINUTE, floor, kept_in
+from mlwatch.spans import MINUTE, floor
 
 PART = "retention"
 
@@ -62,12 +62,12 @@ def cut_offs(keep: Retention, now: datetime) -> dict[Table, datetime]:
         Table.deliveries: keep.results,
     }
     cuts = {table: now - age for table, age in ages.items()}
-    return cuts | {Table.panes: _whole(cuts[Table.panes], now)}
+    return cuts | {Table.panes: _whole(cuts[Table.panes])}
 
 
-def _whole(cut: datetime, now: datetime) -> datetime:
-    """Return where the pane begins in which a time lies: one of a day holds what is younger."""
-    return floor(cut, kept_in(cut, now))
+def _whole(cut: datetime) -> datetime:
+    """Return where the day begins in which a time lies: its figures are written anew, or gone."""
+    return floor(cut, _DAY)
 
 
 def _fit(store: MetricStore, most: int, now: datetime) -> Kept:
@@ -130,7 +130,7 @@ def _cuts(
     cut = min(min(oldest) + (now - min(oldest)) * share, latest)
     cuts = {table: min([cut, *_held(store, table)]) for table in tables}
     if Table.panes in cuts:
-        cuts[Table.panes] = _whole(cuts[Table.panes], now)
+        cuts[Table.panes] = _whole(cuts[Table.panes])
     return cuts if max(cuts.values()) > min(oldest) else {}
 
 

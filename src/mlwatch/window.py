@@ -25,6 +25,10 @@ COLLECTOR = "collector"
 """Panes whose source begins with this are a collector's own, and no traffic of the window."""
 
 
+DELAY = "delay"
+"""Tallies that begin with this count how late labels came, `delay/<class>` those of a class."""
+
+
 def no_rows(since: datetime, until: datetime) -> Rows:  # noqa: ARG001  the shape of a row source
     """Return no rows: the row source of a window that is made of counts alone."""
     return (), ()
@@ -163,6 +167,21 @@ class Window:
         kept = tuple(pane for pane in self.panes_ if pane.time >= since)
         parts = tuple(pane for pane in self.parts if pane.time >= since)
         return replace(self, since=since, panes_=kept, parts=parts)
+
+    def between(self, since: datetime, until: datetime) -> Window:
+        """Return the traffic of a span that ends no later than the window; it may begin before.
+
+        Both ends have to lie where panes begin.
+
+        Raises:
+            StoreError: The store of what lies before the window cannot be read.
+        """
+        before = self.reach(since, min(until, self.since)) if since < self.since else ()
+        own = (pane for pane in (*self.panes_, *self.parts) if since <= pane.time < until)
+        found = (*before, *own)
+        whole = tuple(pane for pane in found if not pane.segment)
+        parts = tuple(pane for pane in found if pane.segment)
+        return replace(self, since=since, until=until, panes_=whole, parts=parts)
 
     def panes(self, step: timedelta) -> list[Pane]:
         """Return the panes merged into spans of `step`, a multiple of a minute, in order.

@@ -11,7 +11,7 @@ from tests.traffic import predicted, told, window
 
 from mlwatch import intervals
 from mlwatch.collectors import PerformanceCollector
-from mlwatch.records import join_key
+from mlwatch.records import Metric, join_key
 from mlwatch.reference import Reference
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
@@ -19,7 +19,8 @@ CLOSE = {"rel": 1e-9}
 
 
 def collect(view):
-    return {metric.name: metric for metric in PerformanceCollector().collect(view)}
+    items = PerformanceCollector().collect(view)
+    return {item.name: item for item in items if isinstance(item, Metric)}
 
 
 def fit(predictions, outcomes, **options):
@@ -150,7 +151,7 @@ def test_too_few_labels_give_no_figure(n):
     assert found["labelled_count"].value == n
     assert n == 0 or "accuracy" in found
     for metric in found.values():
-        if metric.name not in {"label_coverage", "labelled_count", "confusion"}:
+        if metric.name not in {"label_coverage", "label_maturity", "labelled_count", "confusion"}:
             assert metric.value is None
             assert "29 of 30" in metric.why
 

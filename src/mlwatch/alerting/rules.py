@@ -10,7 +10,7 @@ from typing import Literal
 
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.errors import ConfigurationError
-from mlwatch.records import Metric, Severity, join_key
+from mlwatch.records import EPOCH, IMMATURE, Metric, Severity, join_key
 
 _JUDGED = {"drifted": True, "stable": False}
 _SUBJECTS = {
@@ -27,7 +27,8 @@ _ENDS = {"value": "value", "lower": "low", "upper": "high"}
 class Finding:
     """What a rule says of one metric now: firing, not firing, or (None) that it stays as it is.
 
-    It stays while there is not enough data: an alert that cannot be judged is not over. A metric
+    It stays while there is not enough data, or a metric is "immature" (then whatever a rule
+    says): an alert that cannot be judged is not over. A metric
     of which nothing is said at all leaves its alert as it is until `AlertPolicy.stale_after`.
     """
 
@@ -111,7 +112,7 @@ class Threshold:
         return self.above if self.above is not None else self.below or 0.0
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
-        """Return a finding for each metric of this name; without a value its alert stays.
+        """Return a finding for each metric of this name; of one that is not known it stays.
 
         Raises:
             ConfigurationError: It could never fire: there is no such metric, or it has no interval.
@@ -140,7 +141,7 @@ class Threshold:
             raise ConfigurationError(f"{self.name}: no metric {self.metric!r} is measured{hint}")
 
     def _judge(self, metric: Metric) -> bool | None:
-        if metric.value is None:
+        if metric.value is None or metric.verdict == IMMATURE:
             return None
         value = getattr(metric, _ENDS[self.use])
         if value is None:
@@ -253,5 +254,8 @@ def _described(metric: Metric) -> str:
     if metric.low is not None and metric.high is not None:
         bounds = f" (95%: {metric.low:.4g} to {metric.high:.4g})"
     rows = f" from {metric.n:,} rows" if metric.n > 1 else ""
+    span = ""
+    if EPOCH not in {metric.since, metric.time}:
+        span = f" of {metric.since:%Y-%m-%d %H:%M} to {metric.time:%Y-%m-%d %H:%M}"
     why = f": {metric.why}" if metric.why else ""
-    return f"{text} {_shown(metric.value)}{bounds}{rows}{why}".strip()
+    return f"{text} {_shown(metric.value)}{bounds}{rows}{span}{why}".strip()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlwatch import buckets, endpoints
 from mlwatch._guard import attempt
+from mlwatch.ingest.arrivals import mark_late
 from mlwatch.ingest.joined import Joined, Missed, PaneKey
 from mlwatch.profile import CODES, PREFIX, RankCodes
 from mlwatch.profile.codes import coded, encode
@@ -54,6 +55,8 @@ def count_predictions(
             if reference is not None:
                 add_tallies(into, {"new_features": _new_features(group, reference, names)})
             _count_further(group, tallies, into, joined)
+            if joined.arrivals is not None:
+                mark_late(joined, (*key[:2], joined.arrivals), key[2], len(group))
             for segment, part in _by_segment(group, joined).items():
                 into = joined.parts.setdefault((key, segment), {})
                 _count_rows(part, scoring_of(reference), joined, into)

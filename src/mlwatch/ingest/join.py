@@ -10,6 +10,7 @@ from typing import Any
 
 from mlwatch import endpoints, log_levels
 from mlwatch._threads import breathing
+from mlwatch.ingest.arrivals import count_arrival
 from mlwatch.ingest.counting import (
     Tally,
     count_missed,
@@ -19,7 +20,7 @@ from mlwatch.ingest.counting import (
 )
 from mlwatch.ingest.joined import Joined, Known, Missed
 from mlwatch.records import Outcome, Pending, Prediction, Segment, Tallies, add_tallies, join_key
-from mlwatch.reference import FindReference
+from mlwatch.reference import FindReference, Reference
 from mlwatch.segments import Keys, divide
 from mlwatch.spans import MINUTE, floor
 
@@ -50,6 +51,7 @@ def join(
     arrivals: datetime | None = None,
     missed: Missed | None = None,
     segments: Sequence[Segment] = (),
+    model_version: str = "",
 ) -> Joined:
     """Join events with what is known.
 
@@ -60,12 +62,14 @@ def join(
         references: Gives the reference of a model version.
         tallies: Further counts of the predictions of a pane, by collector. One that raises
             counts nothing and is a fault.
-        arrivals: Count right and wrong labels at the time they arrive, too: at their own, but not
-            before this one, since whoever watches them in order has passed by there.
+        arrivals: Count labels at the time they arrive, too: at their own, but not before this
+            one, since whoever watches them in order has passed by there. None: only at the time
+            of their predictions.
         missed: What else came and found no room in memory.
         segments: The parts of the traffic to count apart.
+        model_version: The version under which outcomes count whose prediction is not known.
     """
-    joined = Joined(arrivals=arrivals, came=known.came)
+    joined = Joined(arrivals=arrivals, came=known.came, model_version=model_version)
     keys_of = _divided(segments, references, known)
     for event in breathing(events):
         if _is_prediction(event):
@@ -146,7 +150,7 @@ def _take_prediction(
         model_version=version,
         request_id=request_id,
         time=time,
-        reference="" if reference is None else reference.fingerprint,
+        reference=_fingerprint(reference),
         segments=keys_of(version)(features, segment),
         score=score,
         label=label,
@@ -155,6 +159,7 @@ def _take_prediction(
     joined.stored += 1
     early = known.early.pop(key, None)
     if early is not None:
+        _count_unmatched(early, references, joined, sign=-1)
         _join_outcome(early, known, references, joined)
 
 
@@ -166,9 +171,26 @@ def _take_outcome(
     joined.stored += 1
     if outcome.key in known.pending:
         _join_outcome(outcome, known, references, joined)
-    else:
-        joined.noted["outcome_without_prediction"] += 1
-        known.early[outcome.key] = joined.outcomes[outcome.key] = outcome
+        return
+    joined.noted["outcome_without_prediction"] += 1
+    if outcome.key in known.early:
+        _count_unmatched(known.early[outcome.key], references, joined, sign=-1)
+    outcome = replace(outcome, model_version=joined.model_version)
+    _count_unmatched(outcome, references, joined)
+    known.early[outcome.key] = joined.outcomes[outcome.key] = outcome
+
+
+def _count_unmatched(
+    outcome: Outcome, references: FindReference, joined: Joined, sign: int = 1
+) -> None:
+    """Count an outcome whose prediction is not known at its own time, or take that back.
+
+    It counts for the version of whoever ingested it.
+    """
+    if joined.arrivals is None:
+        return
+    into = _pane(outcome.model_version, outcome.time, references, joined)
+    add_tallies(into, {"unmatched": {"outcomes": 1}}, sign=sign)
 
 
 def _take_request(
@@ -196,9 +218,8 @@ def _take_lines(event: list[Any], references: FindReference, joined: Joined) -> 
 def _pane(
     version: str, time: datetime, references: FindReference, joined: Joined
 ) -> dict[str, dict[str, int]]:
-    reference = references(version)
-    fingerprint = "" if reference is None else reference.fingerprint
-    return joined.panes.setdefault((version, fingerprint, floor(time, MINUTE)), {})
+    key = (version, _fingerprint(references(version)), floor(time, MINUTE))
+    return joined.panes.setdefault(key, {})
 
 
 def _join_outcome(
@@ -213,7 +234,7 @@ def _join_outcome(
     reference = references(pending.model_version)
     version = pending.model_version
     row = replace(outcome, model_version=version, joined=True)
-    if pending.reference != ("" if reference is None else reference.fingerprint):
+    if pending.reference != _fingerprint(reference):
         joined.noted["outcome_of_old_reference"] += 1
         joined.outcomes[row.key] = row
         return
@@ -224,12 +245,7 @@ def _join_outcome(
     if target is None:
         joined.noted["unreadable_outcome"] += 1
         return
-    if joined.arrivals and pending.outcome is None and pending.label is not None:
-        # Only the first of each prediction: a correction comes too late there.
-        when = floor(max(outcome.time, joined.arrivals), MINUTE)
-        arrival = (version, pending.reference, when)
-        verdict = "right" if target == pending.label else "wrong"
-        add_tallies(joined.panes.setdefault(arrival, {}), {"arrived": {verdict: 1}})
+    count_arrival(outcome, pending, target, scoring, joined)
     pane = (version, pending.reference, floor(pending.time, MINUTE))
     into = [joined.panes.setdefault(pane, {})]
     into += [joined.parts.setdefault((pane, segment), {}) for segment in pending.segments]
@@ -244,3 +260,7 @@ def _join_outcome(
 def _add(into: Iterable[dict[str, dict[str, int]]], tallies: Tallies, *, sign: int = 1) -> None:
     for pane in into:
         add_tallies(pane, tallies, sign)
+
+
+def _fingerprint(reference: Reference | None) -> str:
+    return "" if reference is None else reference.fingerprint

@@ -65,6 +65,7 @@ class Joined:
     health: dict[str, Fault | None] = field(default_factory=dict)
     arrivals: datetime | None = None
     came: dict[str, Came] | None = None
+    model_version: str = ""
 
     def rows(self, model: str) -> dict[Table, Sequence[Record]]:
         """Return the rows of a batch."""

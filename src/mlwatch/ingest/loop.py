@@ -57,11 +57,10 @@ class Ingest:
         references: Gives the reference of a model version.
         clock: Gives the time that progress is noted with.
         tallies: Further counts of the predictions of a pane, by collector.
-        arrivals: Count right and wrong labels at the time they arrive, too.
         health: How the parts fared that ran since `take_health` was last called.
         endpoints: Those whose requests are told apart from others.
         names: The features outside of references that are told apart from others.
-        model_version: The version of what came and was not kept.
+        model_version: The version of what came and was not kept, or has no prediction.
         segments: The parts of the traffic to count apart.
     """
 
@@ -71,7 +70,6 @@ class Ingest:
     references: FindReference
     clock: Callable[[], datetime]
     tallies: Mapping[str, Tally] = field(default_factory=dict)
-    arrivals: bool = False
     health: dict[str, Fault | None] = field(default_factory=dict)
     endpoints: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -210,7 +208,6 @@ class Ingest:
         if drop:
             return Joined(dropped=Counter(poisonous=len(events))), None
         known = self._known(events, turn)
-        arrivals = floor(self.clock() - _OPEN, HOUR) if self.arrivals else None
         noted = [piece.account.noted for piece in pieces]
         missed = Missed(
             pieces[-1].frame.time.astimezone(UTC),
@@ -218,7 +215,13 @@ class Ingest:
             predictions=sum(it.get(MISSED, 0) for it in noted),
             requests=sum(it.get(MISSED_REQUESTS, 0) for it in noted),
         )
-        call = partial(join, arrivals=arrivals, missed=missed, segments=self.segments)
+        call = partial(
+            join,
+            arrivals=floor(self.clock() - _OPEN, HOUR),
+            missed=missed,
+            segments=self.segments,
+            model_version=self.model_version,
+        )
         joined, fault = attempt("ingest", call, events, known, self.references, self.tallies)
         if fault is not None and isinstance(fault.cause, MemoryError):
             raise fault.cause  # no event's fault: it may go well next time

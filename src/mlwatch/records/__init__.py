@@ -14,12 +14,14 @@ from mlwatch.records.policies import (
 )
 from mlwatch.records.results import (
     EPOCH,
+    IMMATURE,
     Alert,
     Delivery,
     DriftResult,
     Fault,
     Metric,
     Receipt,
+    Revised,
     Severity,
 )
 from mlwatch.records.segments import Segment, as_segments
@@ -36,6 +38,7 @@ from mlwatch.records.storage import (
 
 __all__ = [
     "EPOCH",
+    "IMMATURE",
     "RECORD_TYPES",
     "Account",
     "AlarmBudget",
@@ -59,6 +62,7 @@ __all__ = [
     "Receipt",
     "Record",
     "Retention",
+    "Revised",
     "Segment",
     "Severity",
     "State",

@@ -12,6 +12,10 @@ from mlwatch.records.keys import join_key
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+IMMATURE = "immature"
+"""The verdict on a figure of predictions most of whose labels are still to come."""
+
+
 class Severity(StrEnum):
     """How much an alert matters, least first."""
 
@@ -27,8 +31,9 @@ class Metric:
     `value` is None when there is not enough data, and `why` then says what is lacking. `low` and
     `high` bound the value (95% where nothing else is said), `n` is the number of rows behind it.
     `reference` is the same figure on the reference. `verdict` is set by a collector that has
-    judged the figure: "drifted", "stable" or "not enough data". The monitor fills in the model,
-    the version and the window `[since, time)`.
+    judged the figure: "drifted", "stable" or "not enough data"; or it is "immature": too few of its
+    labels are known, and no rule changes an alert by it. The monitor fills in the model, the
+    version and the window `[since, time)`, the latter where it is not another span.
     """
 
     name: str
@@ -97,6 +102,17 @@ class DriftResult:
     def verdict(self) -> str:
         """Return the verdict in words."""
         return {True: "drifted", False: "stable", None: "not enough data"}[self.drifted]
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """Figures of a past span as they are now: they replace those in the store, and alert nobody.
+
+    Args:
+        metrics: Each with its own `since` and `time`.
+    """
+
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, slots=True)

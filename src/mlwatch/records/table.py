@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from mlwatch.records.results import Alert, DriftResult, Fault, Metric
+from mlwatch.records.results import EPOCH, IMMATURE, Alert, DriftResult, Fault, Metric
 
 APART = {"prediction", "error_rate", "correlations", "all features", "outcomes", "relation"}
 """Names under which more is judged than the features, which are counted without them."""
@@ -21,6 +21,7 @@ _OWN_SECTION = {
     "concept_drift",
     "monitoring_fault",
 }
+_TOLD_IF_ANY = {"labels_changed", "outcomes_without_prediction"}
 _METRIC_HEADS = ("metric", "value", "95% interval", "n", "")
 _DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
 _DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
@@ -45,6 +46,7 @@ def render(
     firing: Sequence[Alert],
     faults: Sequence[Fault],
     fixed: Sequence[str],
+    revised: Sequence[Metric] = (),
 ) -> str:
     """Return a cycle as plain text: the verdict first, then metrics, drift, alerts and faults."""
     name = f"{clean(model)} {clean(model_version)}".strip()
@@ -55,7 +57,10 @@ def render(
     shown = [metric for metric in metrics if not _is_apart(metric)]
     own_names = {metric.name for metric in metrics if metric.model_version == model_version}
     odd = [metric for metric in shown if not _is_usual(metric)]
-    rows = [_metric_row(metric, model_version, own_names) for metric in odd]
+    rows = [
+        _metric_row(metric, model_version, own_names, span_apart(metric, since, time))
+        for metric in odd
+    ]
     figures = _table(_METRIC_HEADS, rows)
     if hidden := len(shown) - len(odd):
         what = "figure of a feature" if hidden == 1 else "figures of features"
@@ -75,6 +80,7 @@ def render(
         and metric.value
         and not any(alert.metric == metric.name for alert in alerts)
     ]
+    tail += _revised(revised)
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
     sections = [head, figures, _drift_section(drift, model_version), tail]
@@ -209,8 +215,24 @@ def _most(drifted: Sequence[str], drift: Sequence[DriftResult]) -> str:
 
 
 def _is_apart(metric: Metric) -> bool:
-    """Say whether a metric has a section of its own, or is about the monitor itself."""
+    """Say whether a metric has a section of its own, tells of nothing, or is about the monitor."""
+    if metric.name in _TOLD_IF_ANY and not metric.value:
+        return True
     return metric.name in _OWN_SECTION or metric.name.startswith("monitor_")
+
+
+def span_apart(metric: Metric, since: datetime, time: datetime) -> str:
+    """Return the span that a metric is about, in words, where it is not `[since, time)`."""
+    if EPOCH in {metric.since, metric.time} or (metric.since, metric.time) == (since, time):
+        return ""
+    return f"{metric.since:%Y-%m-%d %H:%M} to {metric.time:%Y-%m-%d %H:%M}"
+
+
+def _revised(metrics: Sequence[Metric]) -> list[str]:
+    """Return the line that says of which past spans the figures were written anew."""
+    spans = sorted({(metric.since, metric.time) for metric in metrics})
+    shown = listed([f"{since:%Y-%m-%d}" for since, _ in spans])
+    return [f"figures of past days written anew: {shown}"] if spans else []
 
 
 def _is_usual(metric: Metric) -> bool:
@@ -232,14 +254,20 @@ def is_of_other_version(metric: Metric, own_version: str, own_names: Collection[
     )
 
 
-def _metric_row(metric: Metric, own_version: str, own_names: Collection[str]) -> tuple[str, ...]:
+def _metric_row(
+    metric: Metric, own_version: str, own_names: Collection[str], span: str
+) -> tuple[str, ...]:
     labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
     if is_of_other_version(metric, own_version, own_names):
         labels.append(f"model_version={metric.model_version}")
+    if span:
+        labels.append(span)
     name = f"{metric.name} [{', '.join(labels)}]" if labels else metric.name
     bounded = metric.low is not None or metric.high is not None
     interval = f"{number(metric.low)} to {number(metric.high)}" if bounded else ""
     note = metric.why or (metric.verdict if metric.value is None else "")
+    if metric.verdict == IMMATURE and note.startswith(IMMATURE):
+        note = IMMATURE  # why, says `label_maturity`
     return clean(name), number(metric.value), interval, f"{metric.n:,}", clean(note)
 
 

@@ -13,8 +13,15 @@ from mlwatch._guard import attempt
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.errors import NotificationError
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
-from mlwatch.protocols import Collector, DriftDetector, Notifier, is_once_a_cycle, part_names
-from mlwatch.records import Alert, DriftResult, Fault, Memory, Metric, Receipt, Severity, Table
+from mlwatch.protocols import (
+    Collector,
+    DriftDetector,
+    Item,
+    Notifier,
+    is_once_a_cycle,
+    part_names,
+)
+from mlwatch.records import Alert, DriftResult, Metric, Receipt, Severity, Table
 from mlwatch.reference import Reference
 from mlwatch.testing.memory_checks import check_passes, memory_of
 from mlwatch.window import Window
@@ -142,11 +149,11 @@ def check_collector(collector: Any, windows: Sequence[Window] | None = None) -> 
     """Check that a collector keeps its protocol.
 
     Its metrics are `Metric`s (or drift results or faults) whose intervals hold their value; a
-    metric without a value says why; no two share name and labels; an empty window gives no figure
-    that means nothing; and the same window twice gives the same metrics. What it remembers is one
-    `Memory`, the last item, that survives JSON; and twelve hours of traffic in one pass give the
-    same metrics, memory and panes as in several. One that is asked once a cycle measures what is
-    no traffic: it gives metrics of the same names and labels twice, and remembers nothing.
+    metric without a value says why; no two share name, labels and span; an empty window gives no
+    figure that means nothing; and the same window twice gives the same metrics. What it remembers
+    is one `Memory`, the last item, that survives JSON; and twelve hours of traffic in one pass
+    give the same metrics, memory and panes as in several. One that is asked once a cycle measures
+    what is no traffic: it gives metrics of the same names and labels twice, and remembers nothing.
 
     Args:
         collector: The collector.
@@ -162,10 +169,10 @@ def check_collector(collector: Any, windows: Sequence[Window] | None = None) -> 
         is_empty = not window.tallies and not is_apart
         seen = set()
         for item in items:
-            assert isinstance(item, Metric | DriftResult | Fault | Memory), f"collected {item!r}"
+            assert isinstance(item, Item), f"collected {item!r}"
             if not isinstance(item, Metric):
                 continue
-            key = (item.name, *sorted(item.labels.items()))
+            key = (item.name, *sorted(item.labels.items()), item.since, item.time)
             assert key not in seen, f"{key} is measured twice in one window"
             seen.add(key)
             _check_metric(item, is_empty=is_empty)

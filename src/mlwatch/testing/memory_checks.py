@@ -12,7 +12,7 @@ import numpy as np
 
 from mlwatch._guard import attempt
 from mlwatch.protocols import Collector, Item
-from mlwatch.records import Memory, Pane, Table, Tallies, sum_tallies
+from mlwatch.records import Memory, Pane, Revised, Table, Tallies, sum_tallies
 from mlwatch.reference import Reference
 from mlwatch.remembering import check_memory
 from mlwatch.spans import DAY, HOUR, MINUTE, outward
@@ -81,7 +81,7 @@ class _Course:
         """Ask about the traffic up to a time, and keep what is to be kept."""
         items = list(self.collector.collect(self._window(until)))
         memory = memory_of(items)
-        self.found = [item for item in items if item is not memory]
+        self.found = [item for item in items if not isinstance(item, Memory | Revised)]
         if memory is not None:
             self.memory = json.loads(json.dumps(memory.body))
             self.kept += memory.panes
