@@ -166,6 +166,53 @@ def test_a_row_too_large_to_be_squared_is_left_out_whole():
     assert REGRESSION.tally_predictions([1e200], [None]) == {}
 
 
+def test_sums_of_large_rows_stay_within_float64():
+    """Whatever a row holds, the sums of a billion like it can still be read as floats."""
+    for size in (10.0 ** np.arange(-300, 308, 4)).tolist():
+        tallies = REGRESSION.tally_outcomes([size, -size], [None] * 2, [1.0, size])
+        tallies |= REGRESSION.tally_predictions([size], [None])
+        for tally in tallies.values():
+            assert all(math.isfinite(10**9 * count / FIXED) for count in tally.values())
+
+
+def test_what_the_calibration_needs_is_counted_by_bins_of_the_reference():
+    """Rows, scores and positives are those of ten bins, each with a tenth of the reference."""
+    rng = np.random.default_rng(0)
+    past = rng.beta(1, 4, 4000)
+    scoring, tallies = fit_scoring(past, rng.integers(0, 2, 4000), "binary", None, 0.5)
+    known = [tallies["calibration"][f"{place}/n"] for place in range(10)]
+    assert min(known) >= 360
+    assert sum(known) == 4000
+
+    edges = np.quantile(past, np.arange(1, 10) / 10)
+    scores, true = rng.beta(2, 3, 500), rng.integers(0, 2, 500)
+    clear = np.abs(scores[:, None] - edges).min(axis=1) > 0.005  # a bin ends where a cell does
+    scores, true = scores[clear], true[clear]
+    found = scoring.tally_outcomes(scores.tolist(), [0] * len(true), true.tolist())["calibration"]
+    for place in range(10):
+        inside = np.searchsorted(edges, scores) == place
+        assert found.get(f"{place}/n", 0) == inside.sum()
+        assert found.get(f"{place}/positive", 0) == true[inside].sum()
+        assert found.get(f"{place}/score", 0) / FIXED == pytest.approx(scores[inside].sum())
+
+
+def test_bins_without_a_reference_are_tenths_of_the_scale():
+    """Where no reference cuts the scores, the bins of calibration are tenths from 0 to 1."""
+    middles = [0.05 + 0.1 * place for place in range(10)]
+    tally = UNKNOWN.tally_outcomes(middles, [0] * 10, [1] * 10)["calibration"]
+
+    assert [tally[f"{place}/n"] for place in range(10)] == [1] * 10
+
+
+def test_a_percentage_of_zero_is_counted_apart():
+    """Outcomes of 0 are counted as having no percentage error, and are in no sum."""
+    tally = REGRESSION.tally_outcomes([1.0, 3.0, 5.0], [None] * 3, [0.0, 2.0, 5e-324])["percentage"]
+
+    assert tally == {
+        "n": 1, "sum": fixed_sum([0.5]), "squares": fixed_sum([0.25]), "zero": 2
+    }  # fmt: skip
+
+
 class TestFit:
     @pytest.mark.parametrize(
         ("predictions", "outcomes", "task", "classes"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -11,6 +9,7 @@ from tests.traffic import predicted, told, window
 
 from mlwatch import intervals
 from mlwatch.collectors import PerformanceCollector
+from mlwatch.collectors.performance import figures
 from mlwatch.records import Metric, join_key
 from mlwatch.reference import Reference
 
@@ -21,6 +20,41 @@ CLOSE = {"rel": 1e-9}
 def collect(view):
     items = PerformanceCollector().collect(view)
     return {item.name: item for item in items if isinstance(item, Metric)}
+
+
+def labelled(view, name, label):
+    """Return the values of a metric by one of its labels."""
+    found = PerformanceCollector().collect(view)
+    return {
+        it.labels[label]: it.value for it in found if isinstance(it, Metric) and it.name == name
+    }
+
+
+def confusion(view):
+    return {
+        (it.labels["predicted"], it.labels["actual"]): it.value
+        for it in PerformanceCollector().collect(view)
+        if isinstance(it, Metric) and it.name == "confusion"
+    }
+
+
+def sklearn_confusion(true, served):
+    names = np.unique([true, served])
+    table = metrics.confusion_matrix(true, served, labels=names)
+    return {
+        (str(predicted), str(actual)): table[i, j]
+        for i, actual in enumerate(names)
+        for j, predicted in enumerate(names)
+    }
+
+
+def calibration_error(reference, scores, true):
+    """Return the error over the rows, in bins of a tenth of the reference's rows each."""
+    grid = reference.scoring.grid
+    below = np.array([grid.mass[:cell].sum() for cell in range(grid.size)]) + grid.mass / 2
+    bins = (below / grid.mass.sum() * 10).astype(int)[grid.locate(scores)]
+    gaps = [(scores - true)[bins == place].sum() for place in range(10)]
+    return np.abs(gaps).sum() / len(true)
 
 
 def fit(predictions, outcomes, **options):
@@ -56,17 +90,20 @@ class TestAgainstScikitLearn:
     """However the rows were split, and whatever was told before, figures are those of the rows."""
 
     def test_binary(self, parts, way):
-        """Accuracy, precision, recall, F1 and AUC are exact, log loss is to nine digits."""
+        """Ratios of counts and areas are exact, means of losses are to nine digits."""
         reference = fit(*binary(5000, seed=1))
         scores, true = binary(400)
         story = events if way == "told once" else corrected
         wrong = () if way == "told once" else (1 - true,)
         told_story = story(scores.tolist(), true.tolist(), *(side.tolist() for side in wrong))
-        found = collect(window(told_story, reference, parts=parts))
+        view = window(told_story, reference, parts=parts)
+        found = collect(view)
         labels = scores >= 0.5
 
         for name, expected in {
             "accuracy": metrics.accuracy_score(true, labels),
+            "balanced_accuracy": metrics.balanced_accuracy_score(true, labels),
+            "average_precision": metrics.average_precision_score(true, scores),
             "precision": metrics.precision_score(true, labels),
             "recall": metrics.recall_score(true, labels),
             "f1": metrics.f1_score(true, labels),
@@ -79,9 +116,14 @@ class TestAgainstScikitLearn:
         clipped = np.clip(scores, 2.0**-52, 1 - 2.0**-52)
         expected = metrics.log_loss(true, clipped)
         assert found["log_loss"].value == pytest.approx(expected, **CLOSE)
+        expected = metrics.brier_score_loss(true, scores)
+        assert found["brier_score"].value == pytest.approx(expected, **CLOSE)
+        expected = calibration_error(reference, scores, true)
+        assert found["calibration_error"].value == pytest.approx(expected, **CLOSE)
+        assert confusion(view) == sklearn_confusion(true, labels.astype(int))
 
     def test_multiclass(self, parts, way):
-        """Accuracy and macro precision, recall and F1 are exact, log loss is to nine digits."""
+        """Ratios of counts are exact, averaged in either way; log loss is to nine digits."""
         rng = np.random.default_rng(0)
         true = rng.choice(list("abc"), 400, p=[0.6, 0.3, 0.1])
         shares = rng.dirichlet(np.ones(3), 400) + 0.4 * (true[:, None] == list("abc"))
@@ -94,21 +136,28 @@ class TestAgainstScikitLearn:
         ]
         before = [] if way == "told once" else [told(i, "c") for i in range(400)]
         after = [told(i, str(value)) for i, value in enumerate(true)]
-        found = collect(window([*rows, *before, *after], reference, parts=parts))
+        view = window([*rows, *before, *after], reference, parts=parts)
+        found = collect(view)
 
         assert found["accuracy"].value == pytest.approx(
             metrics.accuracy_score(true, served), **EXACT
         )
         for name in ("precision", "recall", "f1"):
             score = getattr(metrics, f"{name}_score")
-            expected = score(true, served, average="macro", zero_division=0)
-            assert found[name].value == pytest.approx(expected, **EXACT), name
+            for metric, average in {name: "macro", f"{name}_weighted": "weighted"}.items():
+                expected = score(true, served, average=average, zero_division=0)
+                assert found[metric].value == pytest.approx(expected, **EXACT), metric
+        expected = metrics.balanced_accuracy_score(true, served)
+        assert found["balanced_accuracy"].value == pytest.approx(expected, **EXACT)
+        recalls = dict(zip("abc", metrics.recall_score(true, served, average=None), strict=True))
+        assert labelled(view, "class_recall", "class") == pytest.approx(recalls, **EXACT)
+        assert confusion(view) == sklearn_confusion(true, served)
         expected = metrics.log_loss(true, shares, labels=list("abc"))
         assert found["log_loss"].value == pytest.approx(expected, **CLOSE)
         assert "roc_auc" not in found
 
     def test_regression(self, parts, way):
-        """MAE, RMSE, R2 and the mean outcome are those of the rows to nine digits."""
+        """Means of errors are those of the rows to nine digits, quantiles to within 1%."""
         rng = np.random.default_rng(0)
         past = rng.normal(3e5, 8e4, 2000)
         reference = fit(past + rng.normal(0, 3e4, 2000), past)
@@ -117,16 +166,25 @@ class TestAgainstScikitLearn:
         story = events if way == "told once" else corrected
         wrong = () if way == "told once" else ((true * 3).tolist(),)
         told_story = story(served.tolist(), true.tolist(), *wrong)
-        found = collect(window(told_story, reference, parts=parts))
+        view = window(told_story, reference, parts=parts)
+        found = collect(view)
 
         for name, expected in {
             "mae": metrics.mean_absolute_error(true, served),
             "rmse": metrics.mean_squared_error(true, served) ** 0.5,
+            "mape": metrics.mean_absolute_percentage_error(true, served),
             "r2": metrics.r2_score(true, served),
+            "mean_error": (served - true).mean(),
             "outcome_mean": true.mean(),
         }.items():
             assert found[name].value == pytest.approx(expected, **CLOSE), name
             assert found[name].low < expected < found[name].high
+        for share, value in labelled(view, "absolute_error", "quantile").items():
+            if value is not None:
+                errors = np.abs(served - true)
+                assert value == pytest.approx(
+                    np.quantile(errors, float(share), method="lower"), 0.01
+                )
 
 
 def test_no_row_of_the_story_is_left_behind():
@@ -172,8 +230,9 @@ def test_outcomes_of_one_class():
     scores, _ = binary(100)
     found = collect(window(events(scores.tolist(), [0] * 100), reference))
 
-    assert found["roc_auc"].value is None
-    assert "one class only" in found["roc_auc"].why
+    for name in ("roc_auc", "average_precision", "balanced_accuracy"):
+        assert found[name].value is None
+        assert "one class only" in found[name].why
     assert found["recall"].value is None
     assert "no actual positives" in found["recall"].why
     assert found["accuracy"].value == pytest.approx((scores < 0.5).mean())
@@ -198,8 +257,89 @@ def test_labels_without_scores():
 
     assert found["accuracy"].value == 1.0
     assert found["accuracy"].low < 1.0
-    assert "no scores" in found["roc_auc"].why
-    assert "no probabilities" in found["log_loss"].why
+    for name in ("roc_auc", "average_precision"):
+        assert "no scores" in found[name].why
+    for name in ("log_loss", "brier_score", "calibration_error"):
+        assert "no probabilities" in found[name].why
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
+def test_a_nearly_perfect_model(size):
+    """Errors a billion times smaller than the outcomes are measured to nine digits all the same."""
+    rng = np.random.default_rng(0)
+    past = rng.normal(50, 10, 500)
+    true = rng.integers(-100, 100, 300) * 2.0
+    served = true + size * rng.integers(-3, 4, 300)
+    found = collect(window(events(served.tolist(), true.tolist()), fit(past, past)))
+    errors = served - true  # exact to the last bit but one that adding them has rounded away
+
+    assert found["mae"].value == pytest.approx(np.abs(errors).mean(), **CLOSE)
+    assert found["rmse"].value == pytest.approx(np.sqrt((errors**2).mean()), **CLOSE)
+    assert found["rmse"].low < found["rmse"].value < found["rmse"].high
+    assert found["mean_error"].value == pytest.approx(errors.mean(), **CLOSE)
+
+
+def test_a_nearly_certain_model():
+    """Losses of a model that is right with a chance of 0.999999 are measured to nine digits."""
+    reference = fit(*binary(5000, seed=1))
+    true = np.arange(200) % 2
+    scores = np.where(true == 1, 1 - 1e-6, 1e-6)
+    found = collect(window(events(scores.tolist(), true.tolist()), reference))
+
+    assert found["log_loss"].value == pytest.approx(metrics.log_loss(true, scores), **CLOSE)
+    assert found["brier_score"].value == pytest.approx(1e-12, **CLOSE)
+    assert found["calibration_error"].value == pytest.approx(1e-6, rel=1e-6)
+
+
+def test_a_percentage_of_nothing_is_left_out():
+    """Outcomes of 0 have no percentage error: they are left out, and how many is said."""
+    true = np.array([0.0, 2.0, -4.0] * 50)
+    served = true + 1
+    found = collect(window(events(served.tolist(), true.tolist()), fit(served, true)))
+    rest = true != 0
+    expected = metrics.mean_absolute_percentage_error(true[rest], served[rest])
+
+    assert found["mape"].value == pytest.approx(expected, **CLOSE)
+    assert (found["mape"].n, found["mape"].why[-9:]) == (100, "50 of 150")
+    nothing = collect(window(events([1.0] * 40, [0.0] * 40), fit(served, true)))
+    assert (nothing["mape"].value, nothing["mape"].why) == (None, "undefined: all outcomes are 0")
+
+
+def test_rare_large_errors_have_no_quantile_yet():
+    """A quantile whose interval would reach beyond the largest error is not given."""
+    true = np.random.default_rng(0).normal(size=380)
+    view = window(events((true + 1).tolist(), true.tolist()), fit(true, true))
+    quantiles = labelled(view, "absolute_error", "quantile")
+
+    assert [share for share, value in quantiles.items() if value is None] == ["0.99"]
+    found = collect(view)["absolute_error"]
+    assert found.why == "not enough data: 380 of 381 labelled predictions"
+
+
+@pytest.mark.parametrize("huge", [1e150, 1e300, -1e308])
+def test_errors_too_large_to_be_added(huge):
+    """A prediction whose error overflows costs its own row, and no figure is infinite."""
+    true = np.random.default_rng(0).normal(size=200)
+    served = [*(true + 1)[:-1].tolist(), huge]
+    found = collect(window(events(served, true.tolist()), fit(true, true)))
+
+    assert found["mae"].value == pytest.approx(1.0)
+    assert found["mae"].n == 199
+    assert all(it.value is None or np.isfinite(it.value) for it in found.values())
+
+
+def test_more_cells_than_a_page_holds():
+    """Of a large confusion matrix the largest cells are told apart, and no row is missing."""
+    names = [f"c{i:02}" for i in range(60)]
+    places = np.random.default_rng(0).integers(0, 60, (2, 3000))
+    served, true = ([names[place] for place in side] for side in places)
+    view = window(events(served, true), fit(served, true, task="multiclass"))
+    cells = confusion(view)
+
+    assert len(cells) == 101
+    assert sum(cells.values()) == 3000
+    assert cells["other", "other"] > 0
+    assert len(labelled(view, "class_recall", "class")) == 50
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1e-9, 1e6])
@@ -240,6 +380,12 @@ class TestWithoutReference:
             metrics.roc_auc_score(true, scores), abs=0.001
         )
         assert found["outcome_rate"].value == pytest.approx(true.mean())
+        area = metrics.average_precision_score(true, scores)
+        assert found["average_precision"].value == pytest.approx(area, abs=0.005)
+        inside = (scores > 0) & (scores < 1)  # a served 0 or 1 is as likely a label
+        brier = metrics.brier_score_loss(true[inside], scores[inside])
+        assert found["brier_score"].value == pytest.approx(brier, **CLOSE)
+        assert found["calibration_error"].low < 0.15 < found["calibration_error"].high + 0.1
 
     @pytest.mark.parametrize("kind", [int, bool])
     def test_labels(self, kind):
@@ -278,24 +424,27 @@ np.fill_diagonal(MANY, 0.85 / 8)
 
 
 @pytest.mark.parametrize("joint", [FEW, MANY], ids=["3 classes", "8 classes"])
-def test_macro_intervals_cover_the_truth(joint):
-    """The intervals of macro precision, recall and F1 hold the truth in 91% to 98% of samples."""
+def test_averaged_intervals_cover_the_truth(joint):
+    """The intervals of averaged figures hold the truth in 91% to 98% of samples."""
     rng = np.random.default_rng(0)
     hits, actual, served = np.diag(joint), joint.sum(axis=1), joint.sum(axis=0)
     truth = {
         "precision": (hits / served).mean(),
         "recall": (hits / actual).mean(),
+        "balanced_accuracy": (hits / actual).mean(),
         "f1": (2 * hits / (served + actual)).mean(),
+        "precision_weighted": (actual * hits / served).sum(),
+        "recall_weighted": hits.sum(),
+        "f1_weighted": (actual * 2 * hits / (served + actual)).sum(),
     }
     names = "abcdefgh"[: len(joint)]
-    reference = fit(list(names) * 20, list(names) * 20)
-    blank = window([predicted(0, "a"), told(0, "a")], reference)
+    scoring = fit(list(names) * 20, list(names) * 20).scoring
     held = {name: [] for name in truth}
     for counts in rng.multinomial(600, joint.ravel(), 400):
         cells = dict(zip(np.ndindex(joint.shape), counts.tolist(), strict=True))
         tally = {join_key(names[j], names[i]): n for (i, j), n in cells.items() if n}
-        pane = replace(blank.panes_[0], tallies={"outcome": {"a": 1}, "confusion": tally})
-        found = collect(replace(blank, panes_=(pane,)))
+        tallies = {"outcome": {"a": 1}, "confusion": tally}
+        found = {metric.name: metric for metric in figures(tallies, scoring)}
         for name, value in truth.items():
             held[name].append(found[name].low <= value <= found[name].high)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from mlwatch.records.keys import join_key
 from mlwatch.records.results import EPOCH, IMMATURE, Alert, DriftResult, Fault, Metric
 
 APART = {"prediction", "error_rate", "correlations", "all features", "outcomes", "relation"}
@@ -20,9 +22,14 @@ _OWN_SECTION = {
     "outcome_drift",
     "concept_drift",
     "monitoring_fault",
+    "performance_change",
 }
 _TOLD_IF_ANY = {"labels_changed", "outcomes_without_prediction"}
-_METRIC_HEADS = ("metric", "value", "95% interval", "n", "")
+_METRIC_HEADS = ("metric", "value", "95% interval", "reference", "n", "")
+_REFERENCE = _METRIC_HEADS.index("reference")
+_MOST_CELLS = 9
+"""A confusion matrix of more cells is not shown."""
+
 _DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
 _DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
 _DRIFT_ORDER = (True, None, False)
@@ -54,17 +61,6 @@ def render(
         f"{name}  {since:%Y-%m-%d %H:%M} to {time:%Y-%m-%d %H:%M} UTC",
         _headline(drift, faults, model_version),
     ]
-    shown = [metric for metric in metrics if not _is_apart(metric)]
-    own_names = {metric.name for metric in metrics if metric.model_version == model_version}
-    odd = [metric for metric in shown if not _is_usual(metric)]
-    rows = [
-        _metric_row(metric, model_version, own_names, span_apart(metric, since, time))
-        for metric in odd
-    ]
-    figures = _table(_METRIC_HEADS, rows)
-    if hidden := len(shown) - len(odd):
-        what = "figure of a feature" if hidden == 1 else "figures of features"
-        figures.append(f"({hidden:,} {what} as on the reference, or without data, not shown)")
     told = {alert.id for alert in alerts}
     standing = [(alert.state, alert) for alert in alerts] + [
         (f"still firing since {alert.since:%Y-%m-%d %H:%M}", alert)
@@ -83,7 +79,12 @@ def render(
     tail += _revised(revised)
     if fixed:
         tail.append(f"outside the alarm budget: {'; '.join(map(clean, fixed))}")
-    sections = [head, figures, _drift_section(drift, model_version), tail]
+    sections = [
+        head,
+        _metric_section(metrics, model_version, since, time),
+        _drift_section(drift, model_version),
+        tail,
+    ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
@@ -214,11 +215,42 @@ def _most(drifted: Sequence[str], drift: Sequence[DriftResult]) -> str:
     return f"{', worst first' if len(names) > 1 else ''}: {shown}"
 
 
-def _is_apart(metric: Metric) -> bool:
-    """Say whether a metric has a section of its own, tells of nothing, or is about the monitor."""
+def _metric_section(
+    metrics: Sequence[Metric], own_version: str, since: datetime, time: datetime
+) -> list[str]:
+    """Return the table of metrics; what they are on the reference only where that is known."""
+    apart = set(_OWN_SECTION)
+    if sum(metric.name == "confusion" for metric in metrics) > _MOST_CELLS:
+        apart.add("confusion")
+    worse = {
+        (metric.model_version, metric.since, metric.labels.get("metric")): metric.why
+        for metric in metrics
+        if metric.name == "performance_change" and metric.verdict == "drifted"
+    }
+    own_names = {metric.name for metric in metrics if metric.model_version == own_version}
+    rows: list[Sequence[str]] = [_METRIC_HEADS]
+    shown = [metric for metric in metrics if not _is_apart(metric, apart)]
+    odd = [metric for metric in shown if not _is_usual(metric)]
+    for metric in odd:
+        name = join_key(metric.name, *(metric.labels[it] for it in sorted(metric.labels)))
+        notes = (metric.why, worse.get((metric.model_version, metric.since, name)))
+        told = replace(metric, why="; ".join(filter(None, notes)))
+        rows.append(_metric_row(told, own_version, own_names, span_apart(metric, since, time)))
+    if not any(row[_REFERENCE] for row in rows[1:]):
+        rows = [(*row[:_REFERENCE], *row[_REFERENCE + 1 :]) for row in rows]
+    return [*_table(rows[0], rows[1:]), *_hidden(len(shown) - len(odd))]
+
+
+def _hidden(count: int) -> list[str]:
+    what = "figure of a feature" if count == 1 else "figures of features"
+    return [f"({count:,} {what} as on the reference, or without data, not shown)"] if count else []
+
+
+def _is_apart(metric: Metric, apart: Collection[str]) -> bool:
+    """Say whether a metric is shown elsewhere, tells of nothing, or is about the monitor."""
     if metric.name in _TOLD_IF_ANY and not metric.value:
         return True
-    return metric.name in _OWN_SECTION or metric.name.startswith("monitor_")
+    return metric.name in apart or metric.name.startswith("monitor_")
 
 
 def span_apart(metric: Metric, since: datetime, time: datetime) -> str:
@@ -265,10 +297,11 @@ def _metric_row(
     name = f"{metric.name} [{', '.join(labels)}]" if labels else metric.name
     bounded = metric.low is not None or metric.high is not None
     interval = f"{number(metric.low)} to {number(metric.high)}" if bounded else ""
+    reference = "" if metric.reference is None else number(metric.reference)
     note = metric.why or (metric.verdict if metric.value is None else "")
     if metric.verdict == IMMATURE and note.startswith(IMMATURE):
         note = IMMATURE  # why, says `label_maturity`
-    return clean(name), number(metric.value), interval, f"{metric.n:,}", clean(note)
+    return clean(name), number(metric.value), interval, reference, f"{metric.n:,}", clean(note)
 
 
 def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:

@@ -10,7 +10,6 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 from mlwatch.records import Tally, join_key
@@ -181,22 +180,24 @@ class Scoring:
             if self._is_probability(score, outcome)
         ]
         found["brier"] = losses.mean_sums([(score - hit) ** 2 for _, score, hit in shares])
-        if self.grid is not None and shares:
-            places, chances, hits = zip(*shares, strict=True)
-            bins = self._bins[list(places)].tolist()
-            found["calibration"] = losses.calibration(bins, chances, hits)
+        if self.grid is not None:
+            bins = self._bins
+            found["calibration"] = losses.calibration(
+                [(bins[cell], score, hit) for cell, score, hit in shares]
+            )
         return found
 
     @cached_property
-    def _bins(self) -> NDArray[np.intp]:
+    def _bins(self) -> list[int]:
         """The bin of calibration that each cell of the grid belongs to, shape (cells,).
 
         Of about equal reference mass; of equal width where the grid was cut without a reference.
         """
         assert self.grid is not None
+        size = self.grid.size
         if self.grid.mass.any():
-            return self.grid.coarse(BINS)
-        return np.arange(self.grid.size) * BINS // self.grid.size
+            return list(map(int, self.grid.coarse(BINS)))
+        return [cell * BINS // size for cell in range(size)]
 
     def _is_regression(
         self, scores: Sequence[Score], labels: Sequence[Label], outcomes: Sequence[Any]

@@ -10,11 +10,12 @@ from operator import mul
 
 from mlwatch import buckets
 
-FIXED = 2.0**96
+FIXED = 2.0**160
 """Means are kept as sums of integers in units of 1 / FIXED, so that panes add exactly.
 
-Each value is rounded to the nearest unit: a mean is off by at most 2^-97, which is less than 1e-9
-of any mean from 1e-20 up.
+Each value is rounded to the nearest unit: a mean is off by at most 2^-161, less than 1e-9 of any
+from 1e-39 up. So even the fourth powers of errors a billion times smaller than the outcomes, which
+the interval of their square mean needs, are not rounded away.
 """
 
 SMALLEST = 2.0**-52
@@ -51,20 +52,21 @@ def log_loss(truth: float) -> float:
     return -math.log(min(max(truth, SMALLEST), 1 - SMALLEST))
 
 
-def calibration(bins: Sequence[int], scores: Sequence[float], hits: Sequence[bool]) -> Counter[str]:
+def calibration(rows: Iterable[tuple[int, float, bool]]) -> dict[str, int]:
     """Return for each bin of scores the rows, the sum of their scores, and the positives.
 
     Args:
-        bins: The bin of each score, shape (n,).
-        scores: The probabilities of the positive class, shape (n,).
-        hits: Whether each came true, shape (n,).
+        rows: The bin, the probability of the positive class, and whether it came true.
     """
-    tally: Counter[str] = Counter()
-    for place, score, hit in zip(bins, scores, hits, strict=True):
-        tally[f"{place}/n"] += 1
-        tally[f"{place}/score"] += round(score * FIXED)
-        tally[f"{place}/positive"] += hit
-    return +tally
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for place, score, hit in rows:
+        bins.setdefault(place, []).append((score, hit))
+    tally: dict[str, int] = {}
+    for place, members in bins.items():
+        tally[f"{place}/n"] = len(members)
+        tally[f"{place}/score"] = fixed_sum([score for score, _ in members])
+        tally[f"{place}/positive"] = sum([hit for _, hit in members])
+    return {name: count for name, count in tally.items() if count}
 
 
 def residuals(

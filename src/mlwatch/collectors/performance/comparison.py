@@ -42,7 +42,7 @@ def beside(here: Figures, past: Figures, policy: DriftPolicy, margin: float) -> 
     for name in compared:
         change = _Change(name, current[name], known[name])
         strict = _Change(name, strictly[name], strictly_known[name])
-        yield change.to_metric(strict, policy.min_visible, margin)
+        yield change.to_metric(strict, policy, margin)
 
 
 def _strict_point(policy: DriftPolicy, tests: int) -> float:
@@ -66,7 +66,7 @@ class _Change:
         here, past = _ends(self.here), _ends(self.past)
         return None if here is None or past is None else intervals.difference(here, past)
 
-    def to_metric(self, strict: _Change, min_visible: float, margin: float) -> Metric:
+    def to_metric(self, strict: _Change, policy: DriftPolicy, margin: float) -> Metric:
         """Return the change as a metric; the verdict rests on the same one at a strict level."""
         blank = Metric("performance_change", None, n=self.here.n, labels={"metric": self.name})
         if self.bounded is None:
@@ -74,26 +74,27 @@ class _Change:
             return replace(blank, verdict="not enough data", why=lacks)
         value, low, high = self.bounded
         shown = replace(blank, value=value, low=low, high=high)
-        direction = _direction(self.here)
-        if not direction:
+        if not _direction(self.here):
             return shown
-        unit = 1.0 if CATALOGUE[self.here.name].unit == "share" else abs(self.past.value or 0.0)
-        if strict.bounded is None:
-            return replace(shown, verdict="not enough data", why=strict.here.why or strict.past.why)
-        _, least, most = strict.bounded
-        worse, half = least if direction == "down" else -most, (most - least) / 2
-        if worse > margin * unit:
-            return replace(shown, verdict="drifted", why=self._told(worse, margin * unit))
-        if half > min_visible * unit:
-            why = f"not enough data: only a change of more than {half:.3g} could be seen"
-            return replace(shown, verdict="not enough data", why=why)
-        return replace(shown, verdict="stable")
+        verdict, why = self._judged(strict, policy, margin)
+        return replace(shown, verdict=verdict, why=why)
 
-    def _told(self, worse: float, margin: float) -> str:
-        return (
-            f"{self.name} is {self.here.value:.4g}, and {self.past.value:.4g} on the reference: "
-            f"worse by at least {worse:.3g}, above the margin of {margin:.3g}"
-        )
+    def _judged(self, strict: _Change, policy: DriftPolicy, margin: float) -> tuple[str, str]:
+        """Return the verdict and what there is to say of it."""
+        lacking, n = "not enough data", self.here.n
+        if n < policy.min_rows:
+            return lacking, f"{lacking}: {n} of {policy.min_rows} rows"
+        if strict.bounded is None:
+            return lacking, strict.here.why or f"{strict.past.why}, on the reference"
+        unit = 1.0 if CATALOGUE[self.here.name].unit == "share" else abs(self.past.value or 0.0)
+        _, least, most = strict.bounded
+        worse = least if _direction(self.here) == "down" else -most
+        if worse > margin * unit:
+            return "drifted", f"worse than on the reference, by at least {worse:.3g}"
+        half = (most - least) / 2
+        if half > policy.min_visible * unit:
+            return lacking, f"{lacking}: only a change of more than {half:.3g} could be seen"
+        return "stable", ""
 
 
 def _ends(metric: Metric) -> intervals.Bounded | None:
