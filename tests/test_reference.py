@@ -233,7 +233,7 @@ class TestFile:
             (b'{"format": "pandas"}', 'no "format"'),
             (b"\xff\xfe", "not a reference"),
             (b"[" * 100_000, "not a reference"),
-            (b'{"format": "mlwatch-reference", "version": 5}', "version 5.*upgrade mlwatch"),
+            (b'{"format": "mlwatch-reference", "version": 6}', "version 6.*upgrade mlwatch"),
             (b'{"format": "mlwatch-reference", "version": "1"}', "version '1'"),
             (b'{"format": "mlwatch-reference", "version": 5}', "lacks or garbles"),
             (b'{"format": "mlwatch-reference", "version": 5, "features": 3}', "lacks or garbles"),
