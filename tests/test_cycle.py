@@ -437,6 +437,35 @@ def test_the_report_can_be_read_at_a_glance():
     assert r"monitoring fault in collector bad\nname: RuntimeError: out of order" in lines
 
 
+def test_the_report_shows_the_reference_beside_each_figure():
+    """A column shows figures on the reference; what is worse says so on the figure's own row."""
+    metrics = [
+        Metric("accuracy", 0.8, 0.79, 0.83, 1200, reference=0.8512, why="one thing"),
+        Metric("class_recall", 0.7, 0.6, 0.8, 300, {"class": "a/b"}, reference=0.9),
+        Metric("log_loss", 0.4, 0.3, 0.5, 1200, reference=0.39),
+        Metric("prediction_count", 1200.0, n=1200),
+        *(
+            Metric("performance_change", -0.1, -0.2, -0.05, 9, {"metric": name}, verdict, "worse")
+            for name, verdict in [
+                ("accuracy", "drifted"),
+                ("class_recall/a%2Fb", "drifted"),
+                ("log_loss", "stable"),
+            ]
+        ),
+        *(Metric("confusion", 5.0, labels={"predicted": p, "actual": "x"}) for p in "0123456789"),
+    ]
+    lines = str(Bench(collectors=[ScriptedCollector([metrics])]).cycle()).splitlines()
+    rows = [line.split() for line in lines]
+    start = next(place for place, row in enumerate(rows) if row[:1] == ["metric"])
+
+    assert rows[start] == ["metric", "value", "95%", "interval", "reference", "n"]
+    assert rows[start + 1] == "accuracy 0.8 0.79 to 0.83 0.8512 1,200 one thing; worse".split()
+    assert rows[start + 2] == "class_recall [class=a/b] 0.7 0.6 to 0.8 0.9 300 worse".split()
+    assert rows[start + 3] == "log_loss 0.4 0.3 to 0.5 0.39 1,200".split()
+    assert rows[start + 4] == ["prediction_count", "1,200", "1,200"]
+    assert not [line for line in lines if line.startswith(("performance_change", "confusion"))]
+
+
 def test_the_report_is_also_a_frame_and_a_row():
     """`to_frame()` is one row a metric and `to_row()` one flat row a cycle."""
     report = Bench(collectors=[ScriptedCollector([METRICS])]).cycle()

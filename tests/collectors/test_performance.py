@@ -263,6 +263,21 @@ def test_labels_without_scores():
         assert "no probabilities" in found[name].why
 
 
+def test_scores_that_the_reference_does_not_know():
+    """Of a reference of labels, scores have losses and no cells; what needs those says so."""
+    scores, true = binary(200)
+    reference = fit(true.tolist(), true)
+    found = collect(window(events(scores.tolist(), true.tolist()), reference))
+    expected = metrics.brier_score_loss(true, scores)
+
+    assert found["brier_score"].value == pytest.approx(expected, **CLOSE)
+    for name in ("roc_auc", "average_precision", "calibration_error"):
+        assert (found[name].value, found[name].why[:34]) == (
+            None,
+            "undefined: the reference has no sc",
+        )
+
+
 @pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
 def test_a_nearly_perfect_model(size):
     """Errors a billion times smaller than the outcomes are measured to nine digits all the same."""

@@ -66,7 +66,7 @@ class CycleReport:
         import pandas as pd
 
         columns = (
-            *("name", "value", "low", "high", "n", "labels", "verdict", "why"),
+            *("name", "value", "low", "high", "reference", "n", "labels", "verdict", "why"),
             *("model_version", "since", "time"),
         )
         rows = [[getattr(metric, column) for column in columns] for metric in self.metrics]

@@ -17,6 +17,8 @@ from mlwatch.scoring import BINS, FIXED, Scoring
 FEWEST_OF_A_CLASS = 10
 """With fewer positives or negatives there is no area under a curve."""
 
+_UNCOUNTED = "the reference has no scores, by which those of the traffic could be counted"
+
 _CURVES = {"roc_auc": intervals.auc, "average_precision": intervals.average_precision}
 
 
@@ -38,7 +40,10 @@ def figures(
         yield mean("brier_score", tallies["brier"], z, low=0.0)
     else:
         yield undefined("brier_score", "no probabilities are recorded")
-    yield _calibration(tallies.get("calibration", {}), z)
+    if scoring.grid is None and tallies.get("brier"):
+        yield undefined("calibration_error", _UNCOUNTED)
+    else:
+        yield _calibration(tallies.get("calibration", {}), z)
     known = tallies["outcome"]
     yield share("outcome_rate", known.get(positive, 0), sum(known.values()), z)
 
@@ -83,7 +88,7 @@ def _curves(
     """Return the areas under the ROC curve and under that of precision over recall."""
     if grid is None:
         for name in _CURVES:
-            yield undefined(name, "no scores are recorded, only labels")
+            yield undefined(name, _UNCOUNTED if tallies.get("brier") else "no scores are recorded")
         return
     counts = [_cells(grid, tallies.get(f"given/{name}", {})) for name in (positive, negative)]
     few = min(int(count.sum()) for count in counts)
