@@ -459,9 +459,30 @@ def test_the_report_shows_the_reference_beside_each_figure():
     start = next(place for place, row in enumerate(rows) if row[:1] == ["metric"])
 
     assert rows[start] == ["metric", "value", "95%", "interval", "reference", "n"]
-    assert rows[start + 1] == "accuracy 0.8 0.79 to 0.83 0.8512 1,200 one thing; worse".split()
-    assert rows[start + 2] == "class_recall [class=a/b] 0.7 0.6 to 0.8 0.9 300 worse".split()
-    assert rows[start + 3] == "log_loss 0.4 0.3 to 0.5 0.39 1,200".split()
+    assert rows[start + 1] == [
+        "accuracy",
+        "0.8",
+        "0.79",
+        "to",
+        "0.83",
+        "0.8512",
+        "1,200",
+        "one",
+        "thing;",
+        "worse",
+    ]
+    assert rows[start + 2] == [
+        "class_recall",
+        "[class=a/b]",
+        "0.7",
+        "0.6",
+        "to",
+        "0.8",
+        "0.9",
+        "300",
+        "worse",
+    ]
+    assert rows[start + 3] == ["log_loss", "0.4", "0.3", "to", "0.5", "0.39", "1,200"]
     assert rows[start + 4] == ["prediction_count", "1,200", "1,200"]
     assert not [line for line in lines if line.startswith(("performance_change", "confusion"))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,6 +30,8 @@ _REFERENCE = _METRIC_HEADS.index("reference")
 _MOST_CELLS = 9
 """A confusion matrix of more cells is not shown."""
 
+_SEGMENT_HEADS = ("segment", "share", "labelled", "figure", "errs more by", "at least", "")
+_MOST_SEGMENTS = 5
 _DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
 _DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
 _DRIFT_ORDER = (True, None, False)
@@ -82,6 +84,7 @@ def render(
     sections = [
         head,
         _metric_section(metrics, model_version, since, time),
+        _segment_section(metrics, model_version),
         _drift_section(drift, model_version),
         tail,
     ]
@@ -250,7 +253,7 @@ def _is_apart(metric: Metric, apart: Collection[str]) -> bool:
     """Say whether a metric is shown elsewhere, tells of nothing, or is about the monitor."""
     if metric.name in _TOLD_IF_ANY and not metric.value:
         return True
-    return metric.name in apart or metric.name.startswith("monitor_")
+    return metric.name in apart or metric.name.startswith(("monitor_", "segment_"))
 
 
 def span_apart(metric: Metric, since: datetime, time: datetime) -> str:
@@ -302,6 +305,49 @@ def _metric_row(
     if metric.verdict == IMMATURE and note.startswith(IMMATURE):
         note = IMMATURE  # why, says `label_maturity`
     return clean(name), number(metric.value), interval, reference, f"{metric.n:,}", clean(note)
+
+
+def _segment_section(metrics: Sequence[Metric], own_version: str) -> list[str]:
+    """Return the segments that do worst, and the largest of those that cannot be compared."""
+    found: dict[tuple[str, str], dict[str, Metric]] = {}
+    for metric in metrics:  # the comparisons come first, worst first
+        if metric.name.startswith("segment_"):
+            place = metric.model_version, metric.labels["segment"]
+            found.setdefault(place, {})[metric.name.removeprefix("segment_")] = metric
+    ordered = sorted(found.items(), key=lambda it: _segment_order(it[1]))
+    rows = [
+        (clean(name + _other(version, own_version)), *_segment_row(figures))
+        for (version, name), figures in ordered[:_MOST_SEGMENTS]
+    ]
+    lines = _table(_SEGMENT_HEADS, rows)
+    if hidden := len(ordered) - len(rows):
+        verb = "is" if hidden == 1 else "are"
+        lines.append(f"({_plural(hidden, 'more segment')} {verb} not shown)")
+    return lines
+
+
+def _segment_order(figures: Mapping[str, Metric]) -> tuple[float, float]:
+    excess = figures.get("error_excess") or figures.get("mae_excess")
+    low = None if excess is None else excess.low
+    share = figures.get("share")
+    return (
+        math.inf if low is None else -low,
+        0.0 if share is None or share.value is None else -share.value,
+    )
+
+
+def _segment_row(figures: Mapping[str, Metric]) -> tuple[str, ...]:
+    share = figures.get("share")
+    quality = figures.get("accuracy") or figures.get("mae")
+    excess = figures.get("error_excess") or figures.get("mae_excess")
+    return (
+        _share(share.value if share else None),
+        f"{quality.n:,}" if quality else "0",
+        f"{quality.name.removeprefix('segment_')} {number(quality.value)}" if quality else "-",
+        number(excess.value if excess else None),
+        number(excess.low if excess else None),
+        clean(excess.why) if excess else "",
+    )
 
 
 def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:

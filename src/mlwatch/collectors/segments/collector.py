@@ -42,7 +42,8 @@ class SegmentsCollector:
     def collect(self, window: Window) -> Iterator[Metric]:
         """Return the comparison of the segments, worst first, and then the figures of each."""
         compared = excesses(window.segments, window.scoring)
-        yield summary(compared, declared=bool(window.segments))
+        labelled = window.tally("rows").get("labelled", 0)
+        yield summary(compared, labelled, declared=bool(window.segments))
         yield from compared
         for parts in window.segments.values():
             rows = sum(_recorded(tallies) for tallies in parts.values())

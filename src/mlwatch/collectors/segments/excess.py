@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlwatch.intervals import Interval
@@ -125,23 +125,21 @@ def _variance_of_mean(errors: _Errors) -> float:
     return max(0.0, errors.squares / errors.n - mean**2) / (errors.n - 1)
 
 
-def summary(compared: list[Metric], *, declared: bool) -> Metric:
+def summary(compared: Sequence[Metric], labelled: int, *, declared: bool) -> Metric:
     """Return how many segments are certainly worse than the rest, and which in words.
 
     Args:
         compared: What `excesses` gave.
+        labelled: The labelled predictions behind it.
         declared: There is a segment at all.
     """
-    judged = [it for it in compared if it.low is not None]
-    n = sum(it.n for it in judged)
-    if not judged:
+    lows = {it.labels["segment"]: it.low for it in compared if it.low is not None}
+    if not lows:
         why = f"not enough data: no segment has {FEWEST} labelled predictions, and the rest as many"
         if not declared:
             why = "undefined: no predictions in segments; declare DriftPolicy(segments=...)"
-        return Metric("segments_worse", None, why=why)
-    worse = [it for it in judged if it.low is not None and it.low > 0]
-    told = [f"{it.labels['segment']} (at least {it.low:.3g})" for it in worse[:_TOLD]]
-    if len(worse) > _TOLD:
-        told.append(f"{len(worse) - _TOLD} more")
+        return Metric("segments_worse", None, n=labelled, why=why)
+    worse = [f"{name} (at least {low:.3g})" for name, low in lows.items() if low > 0]
+    told = worse[:_TOLD] + ([f"{len(worse) - _TOLD} more"] if len(worse) > _TOLD else [])
     why = f"worst first: {', '.join(told)}" if told else "no segment is certainly worse"
-    return Metric("segments_worse", float(len(worse)), n=n, why=why)
+    return Metric("segments_worse", float(len(worse)), n=labelled, why=why)
