@@ -95,14 +95,13 @@ def test_the_parts_add_up_to_the_whole(given):
 
 def test_without_segments_nothing_is_counted_apart():
     """There is no pane more, no name in what waits for outcomes, and no word in the state."""
-    store, spool = MemoryStore(), None
+    store = MemoryStore()
     events, *_ = story()
     assert window(events, reference()).parts == ()
     monitor = Monitor(reference(), store=store, notifiers=[])
     monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5, segment="eu")
     monitor.flush(ingest=True)
 
-    assert spool is None
     assert {pane.segment for pane in store.read(Table.panes)} == {""}
     assert [row.segments for row in store.read(Table.pending)] == [()]
     assert not any("segments" in row.body for row in store.read(Table.state))
