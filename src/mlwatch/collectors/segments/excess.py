@@ -107,7 +107,8 @@ def _exact(errors: _Errors, level: float) -> tuple[float, float, float]:
 def mean_bounds(part: _Errors, rest: _Errors, level: float) -> Interval:
     """Return bounds of a difference of two means, each of which fails with a chance of `level`.
 
-    Welch's (1947).
+    Welch's (1947). Of the heaviest tails they fail more often where the rest is small: with
+    log-normal errors of sigma 1.5 and a rest of 90 rows, for one of 4 segments in 11% of windows.
     """
     from scipy.special import stdtrit
 
