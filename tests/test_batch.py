@@ -28,9 +28,9 @@ class Told:
         options = {"flush_interval": timedelta(days=1)} | options
         self.recorder = Recorder(self.spool, CaptureOptions(**options), lambda: NOW, names)
 
-    def batch(self, frame, served, probabilities=None, request_ids=None):
+    def batch(self, frame, served, probabilities=None, request_ids=None, segments=None):
         given = (frame, served, probabilities, request_ids)
-        columns = read_columns(given, self.recorder.feature_names)
+        columns = read_columns(given, self.recorder.feature_names, segments)
         return self.recorder.batch(columns, "m", "1", None)
 
     @property
@@ -114,6 +114,46 @@ def test_times_of_numpy_stay_times():
     told.batch({"at": np.array(["2026-01-01", "NaT"], "M8[ns]")}, [1, 2])
 
     assert [event[5]["at"] for event in told.events] == ["2026-01-01T00:00:00.000000000", None]
+
+
+SEGMENTS = ["eu", None, float("nan"), 7, "us"] * 60
+
+
+@pytest.mark.parametrize(
+    ("segments", "read"),
+    [
+        ("eu", ["eu"] * 300),
+        (SEGMENTS, ["eu", None, None, "7", "us"] * 60),
+        (pd.Series(SEGMENTS), ["eu", None, None, "7", "us"] * 60),
+        (pd.Categorical(["eu", None, "us"] * 100), ["eu", None, "us"] * 100),
+        (np.array(["eu", "us"] * 150), ["eu", "us"] * 150),
+        (None, [None] * 300),
+    ],
+    ids=["one for all", "list", "series", "categories", "array", "none"],
+)
+@pytest.mark.parametrize("most", [64 * 2**10, 400], ids=["in one record", "in many"])
+def test_a_segment_a_row_or_one_for_all(segments, read, most):
+    """Each row has its own, as text, or that of all; what is missing is none."""
+    told = Told(max_record_bytes=most)
+    told.batch({"x": range(300), "long": ["z" * 100] * 300}, range(300), segments=segments)
+
+    assert [event[-1] for event in told.events] == read
+    assert [event[5]["x"] for event in told.events] == list(range(300))
+
+
+def test_rows_that_are_recorded_one_by_one_keep_their_segments():
+    """Where a column cannot be encoded as a whole, each row still has its own."""
+    told = Told()
+    told.batch({"x": [object(), 1, 2]}, range(3), segments=["a", "b", None])
+
+    assert [event[-1] for event in told.events] == ["a", "b", None]
+
+
+def test_segments_that_are_too_few_end_the_batch():
+    """A column of segments is a column: what others have beyond its end is lost, and counted."""
+    columns = read_columns(({"x": [1, 2, 3]}, [1, 2, 3], None, None), (), ["a"])
+
+    assert (columns.rows, columns.lost) == (1, 2)
 
 
 def test_ids_are_a_sequence_made_when_asked_for():
