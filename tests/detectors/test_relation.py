@@ -92,8 +92,9 @@ def test_each_part_sees_what_it_should(case):
         rng = np.random.default_rng(seed)
         past, now = drawn(rng, 10_000), drawn(rng, 2000, **change)
         inputs = likelihood_ratio(past.sum(axis=1), now.sum(axis=1))
-        found = relate(past, now, turns, pool=5)
-        rejected += [chi2.sf(inputs, BINS - 1) < 0.01, found.p_value < 0.01]
+        g, df = conditional_g(past, now, pool=5)
+        relation = 2 * min(chi2.sf(g, df), 2 * norm.sf(abs(calibration_z(past, now))))
+        rejected += [chi2.sf(inputs, BINS - 1) < 0.01, relation < 0.01]
 
     assert of_inputs[0] <= rejected[0] / runs <= of_inputs[1]
     assert of_relation[0] <= rejected[1] / runs <= of_relation[1]

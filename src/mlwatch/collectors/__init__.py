@@ -5,6 +5,7 @@ from mlwatch.collectors.concept import ConceptDriftCollector
 from mlwatch.collectors.drift import DriftCollector
 from mlwatch.collectors.drift_score import DriftScoreCollector
 from mlwatch.collectors.error_rate import ErrorRateCollector
+from mlwatch.collectors.estimated import EstimatedPerformanceCollector
 from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
 from mlwatch.collectors.quality import QualityCollector
@@ -19,6 +20,7 @@ __all__ = [
     "DriftCollector",
     "DriftScoreCollector",
     "ErrorRateCollector",
+    "EstimatedPerformanceCollector",
     "PerformanceCollector",
     "PredictionsCollector",
     "QualityCollector",

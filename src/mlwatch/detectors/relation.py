@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from mlwatch.detectors.evidence import CONFIDENCE
 from mlwatch.detectors.g_test import likelihood_ratio
 from mlwatch.detectors.pooling import pool_rare
+from mlwatch.profile import Distribution
+from mlwatch.records import Tallies
+from mlwatch.scoring import Scoring
+
+BINS, FINE = 16, 50
+"""The most bins of scores that outcomes are compared in: one by one, and all together."""
 
 Table = NDArray[np.int64]
 """Counts by bin of what was predicted and by outcome, shape (bins, outcomes)."""
@@ -27,8 +33,8 @@ class Relation:
     Args:
         g: The sum over bins of G (outcome given bin), chi-square distributed with `df`.
         df: Its degrees of freedom; 0 where no bin has enough rows.
-        z: The calibration drift: more positives than the reference's bins let expect, normal
-            (0, 1); None of more than two outcomes, or where the reference's bins hold one class.
+        z: The calibration drift: more positives than the reference's fine bins let expect, normal
+            (0, 1); None without scores, or where the reference's bins hold one class each.
         p_value: Of both together (Bonferroni); None where nothing can be tested.
         effect: The mean over the window's rows of the total variation of the outcomes given the
             bin; of two classes the mean absolute change of the outcome rate at the same score.
@@ -51,6 +57,29 @@ class Relation:
     n_reference: int
 
 
+def relate_scores(
+    scoring: Scoring, reference: Tallies, current: Tallies, pool: float
+) -> Relation | None:
+    """Return what the outcomes say given the score; None without labelled scores of a binary task.
+
+    Args:
+        scoring: How both were counted.
+        reference: The tallies of the reference.
+        current: The tallies of the window.
+        pool: Neighbouring bins are joined until each is expected to hold so many of each class.
+    """
+    past, now = (score_table(scoring, side, BINS) for side in (reference, current))
+    if past is None or now is None or not past.any() or not now.any():
+        return None
+    joined = join_neighbours(past, now, pool)
+    found = relate(merge(past, joined), merge(now, joined), turns, pool)
+    fine = [score_table(scoring, side, FINE) for side in (reference, current)]
+    if found is None or fine[0] is None or fine[1] is None:
+        return found
+    z = calibration_z(fine[0], fine[1])
+    return replace(found, z=z, p_value=_both(found.g, found.df, z))
+
+
 def relate(reference: Table, current: Table, moves: Moves, pool: float) -> Relation | None:
     """Return what two tables say of the outcomes given the bin; None without a common bin.
 
@@ -71,14 +100,13 @@ def relate(reference: Table, current: Table, moves: Moves, pool: float) -> Relat
     reference, current = reference * common[:, None], current * common[:, None]
     rows, past = rows * common, past * common
     g, df = conditional_g(reference, current, pool)
-    z = calibration_z(reference, current) if current.shape[1] == 2 else None
     effect, effect_low, slack = _size(reference, current, moves)
     change = current[:, -1] - rows * (reference[:, -1] / np.maximum(past, 1))
     return Relation(
         g,
         df,
-        z,
-        _both(g, df, z),
+        None,
+        _both(g, df, None),
         effect,
         effect_low,
         float(change.sum() / rows.sum()),
@@ -86,6 +114,20 @@ def relate(reference: Table, current: Table, moves: Moves, pool: float) -> Relat
         int(rows.sum()),
         int(past.sum()),
     )
+
+
+def score_table(scoring: Scoring, tallies: Tallies, bins: int) -> Table | None:
+    """Return labelled rows by bin of the score and outcome, shape (bins, 2); None without scores.
+
+    The bins are of about equal mass on the reference.
+    """
+    if scoring.grid is None or scoring.task != "binary":
+        return None
+    columns = [
+        Distribution.from_tally("score", scoring.grid, tallies.get(f"given/{name}", {})).cells(bins)
+        for name in scoring.classes
+    ]
+    return np.stack(columns, axis=1)
 
 
 def join_neighbours(reference: Table, current: Table, least: float) -> NDArray[np.intp]:
@@ -134,7 +176,9 @@ def calibration_z(reference: Table, current: Table) -> float | None:
     sum(y - p) / sqrt(sum p (1 - p) (1 + n / N)) over the rows of the window, where p is the rate
     of the reference's bin, n the rows of the window in it and N those of the reference.
     """
-    rows, past = current.sum(axis=1), np.maximum(reference.sum(axis=1), 1)
+    known = reference.sum(axis=1) > 0
+    reference, current = reference[known], current[known]
+    rows, past = current.sum(axis=1), reference.sum(axis=1)
     p = reference[:, 1] / past
     variance = float((rows * p * (1 - p) * (1 + rows / past)).sum())
     if not variance:

@@ -11,10 +11,8 @@ from mlwatch.detectors.relation import (
     Relation,
     Table,
     answers,
-    join_neighbours,
-    merge,
     relate,
-    turns,
+    relate_scores,
 )
 from mlwatch.profile import CategoricalGrid, Distribution
 from mlwatch.records import DriftResult, Tallies, join_key
@@ -23,9 +21,6 @@ from mlwatch.scoring import Scoring
 
 OUTCOMES, RELATION = "outcomes", "relation"
 """The names under which results are kept beside those of the features."""
-
-BINS = 16
-"""The most bins of scores that outcomes are compared in."""
 
 _WIDE = 0.10
 
@@ -63,17 +58,15 @@ def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
     At the same score where a reference has scores of a binary task, else at the same class said.
     """
     scoring = reference.scoring
-    past, now = (score_table(scoring, side) for side in (reference.tallies, tallies))
-    detector = "given_score"
-    if past is None or now is None or not past.sum():
-        past, now = (_said_table(scoring, side) for side in (reference.tallies, tallies))
-        detector = "given_label"
-        moves = answers
+    if any(reference.tallies.get(f"given/{name}") for name in scoring.classes):
+        detector = "given_score"
+        found = relate_scores(scoring, reference.tallies, tallies, POOL)
     else:
-        past, now = widened(past, now, POOL)
-        moves = turns
-    blank = DriftResult(RELATION, detector, None, None, None, None, int(now.sum()), int(past.sum()))
-    found = relate(past, now, moves, POOL) if now.sum() and past.sum() else None
+        detector = "given_label"
+        past, now = (_said_table(scoring, side) for side in (reference.tallies, tallies))
+        found = relate(past, now, answers, POOL)
+    known = sum(reference.tallies["outcome"].values())
+    blank = DriftResult(RELATION, detector, None, None, None, None, 0, known)
     if found is None:
         lacking = "not enough data: no outcomes of predictions like those of the reference"
         return replace(blank, why=lacking)
@@ -90,26 +83,6 @@ def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
         else (),
         why=_told(found, detector),
     )
-
-
-def score_table(scoring: Scoring, tallies: Tallies) -> Table | None:
-    """Return labelled rows by bin of the score and outcome, shape (bins, 2); None without scores.
-
-    The bins are of about equal mass on the reference.
-    """
-    if scoring.grid is None or scoring.task != "binary":
-        return None
-    columns = [
-        Distribution.from_tally("score", scoring.grid, tallies.get(f"given/{name}", {})).cells(BINS)
-        for name in scoring.classes
-    ]
-    return np.stack(columns, axis=1)
-
-
-def widened(past: Table, now: Table, least: float) -> tuple[Table, Table]:
-    """Return tables of neighbouring bins joined until each holds enough rows."""
-    joined = join_neighbours(past, now, least)
-    return merge(past, joined), merge(now, joined)
 
 
 def _said_table(scoring: Scoring, tallies: Tallies) -> Table:
