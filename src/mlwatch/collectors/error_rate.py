@@ -34,7 +34,7 @@ class ErrorRateCollector:
     `DriftPolicy(independent_labels=True)`. Classification only, and the reference needs outcomes.
 
     Args:
-        policy: The alarm budget; labels take half of its share `performance`.
+        policy: The alarm budget; labels take a third of its share `performance`.
     """
 
     policy: DriftPolicy = field(default_factory=DriftPolicy)

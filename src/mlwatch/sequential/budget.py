@@ -53,11 +53,12 @@ class Levels:
 
 
 def weekly_of_labels(budget: AlarmBudget) -> float:
-    """Return the false alarms a week of each of two watches over outcomes.
+    """Return the false alarms a week of each of three watches over outcomes.
 
-    One compares whole windows with the reference, one the error rate label by label.
+    They are the figures of performance, the outcomes and their relation to what was predicted, and
+    the error rate label by label.
     """
-    return budget.weekly * budget.performance / 2
+    return budget.weekly * budget.performance / 3
 
 
 def evidence_needed(level: float) -> float:

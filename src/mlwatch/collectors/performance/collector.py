@@ -36,7 +36,7 @@ class PerformanceCollector:
     Args:
         rows: Take the areas under curves and the quantiles of errors from the rows that are kept,
             exactly, and not from counts, within a bound that is part of their interval.
-        policy: The alarm budget; verdicts keep to its share `performance`.
+        policy: The alarm budget; verdicts keep to a third of its share `performance`.
         margin: A change does not matter up to so much of a share, and of losses and errors up to
             so much of what they are on the reference.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mlwatch import intervals
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.records import DriftPolicy, Metric, join_key
-from mlwatch.sequential.budget import HOURS_A_WEEK
+from mlwatch.sequential.budget import HOURS_A_WEEK, weekly_of_labels
 
 Figures = Callable[[float], Iterable[Metric]]
 """Gives the figures of some traffic, with intervals at the level of a normal point."""
@@ -20,8 +20,8 @@ def beside(here: Figures, past: Figures, policy: DriftPolicy, margin: float) -> 
     The verdict is "drifted" when the interval of the change lies beyond the margin on the side
     that is worse. Each figure is tested in each cycle, of which there is one an hour, so that
     interval is of a stricter level than the one that is shown: all tests together raise the
-    false alarms that the budget leaves to `performance`, whatever depends on whatever. It holds
-    for labels that are independent of each other.
+    false alarms that the budget leaves to them, whatever depends on whatever. It holds for labels
+    that are independent of each other.
 
     Args:
         here: The figures of the window.
@@ -47,8 +47,7 @@ def beside(here: Figures, past: Figures, policy: DriftPolicy, margin: float) -> 
 
 def _strict_point(policy: DriftPolicy, tests: int) -> float:
     """Return the normal point of one test's level, and never one laxer than that of 95%."""
-    weekly = policy.budget.weekly * policy.budget.performance
-    level = weekly / HOURS_A_WEEK / max(1, tests)
+    level = weekly_of_labels(policy.budget) / HOURS_A_WEEK / max(1, tests)
     return max(intervals.Z95, intervals.normal_point(min(0.5, level)))
 
 
