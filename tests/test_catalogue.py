@@ -12,7 +12,14 @@ from tests.traffic import START, predicted, requested, told, window
 
 from mlwatch import defaults
 from mlwatch.catalogue import CATALOGUE
-from mlwatch.collectors import DriftScoreCollector, RetentionValue, ServiceCollector
+from mlwatch.collectors import (
+    DriftScoreCollector,
+    NotMissing,
+    OneOf,
+    RetentionValue,
+    Schema,
+    ServiceCollector,
+)
 from mlwatch.records import DriftPolicy, Metric, Segment
 from mlwatch.reference import Reference
 
@@ -26,10 +33,15 @@ UNITS = {
     "threads",
 }  # fmt: skip
 
-ON_REQUEST = [DriftScoreCollector(), RetentionValue(600.0, 20.0, 0.3)]
+VALUE = RetentionValue(600.0, 20.0, 0.3)
 
 LABELS = DriftPolicy(independent_labels=True, segments=(Segment("x", bins=(0,)),))
 """What asks for everything that is collected by default, or where the policy asks for it."""
+
+SCHEMA = Schema({"x": NotMissing(), "c": OneOf("a")})
+
+ON_REQUEST = [DriftScoreCollector(), VALUE, SCHEMA]
+"""Rules of the user's own."""
 
 
 def windows():
@@ -69,12 +81,11 @@ def windows():
                 known,
                 arrivals=START,
                 missed=missed,
-                tallies={"retention": ON_REQUEST[-1].tally},
+                tallies={"retention": VALUE.tally},
             )
     data = {"c": ["a", "b"] * 50, "seen": [START] * 100}
-    yield window(
-        [predicted(i, 0.5, {"c": "a", "seen": START}) for i in range(40)], Reference.fit(data)
-    )
+    rows = [predicted(i, 0.5, {"c": "a", "seen": START}) for i in range(40)]
+    yield window(rows, Reference.fit(data), tallies={"schema": SCHEMA.tally})
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlwatch.ingest.counting import Tally
 from mlwatch.ingest.join import join
 from mlwatch.ingest.joined import Known, Missed
 from mlwatch.records import Segment, Table, as_segments
@@ -56,11 +57,11 @@ def window(
     arrivals: datetime | None = None,
     missed: int = 0,
     segments: Sequence[str | Segment] = (),
-    tallies: Mapping[str, Any] | None = None,
+    tallies: Mapping[str, Tally] | None = None,
 ) -> Window:
     """Ingest events in so many stretches, as from a store, and return the window they make.
 
-    Of each stretch, so many more predictions were missed. Collectors' own tallies go by name.
+    Of each stretch, so many more predictions were missed. Collectors' own counts are `tallies`.
     """
     known, panes, kept = Known(), [], []
     for places in np.array_split(np.arange(len(events)), parts):

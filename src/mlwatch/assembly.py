@@ -11,7 +11,7 @@ from typing import Any
 
 from mlwatch import defaults
 from mlwatch.alerting import AlertManager, MonitorHealth, MonitoringFault, Rule
-from mlwatch.collectors import DriftCollector, DriftScoreCollector
+from mlwatch.collectors import DriftCollector, DriftScoreCollector, OneOf, Pattern, Range, Schema
 from mlwatch.cycle import Cycle
 from mlwatch.errors import ConfigurationError
 from mlwatch.ingest import Ingest
@@ -89,6 +89,7 @@ def build(
         detectors = _parts("detectors", detectors, "detect")
     chosen = defaults.collectors(detectors, drift) if collectors is None else collectors
     chosen = _parts("collectors", chosen, "collect")
+    _require_policy(chosen, drift)
     told = _parts("notifiers", defaults.notifiers() if notifiers is None else notifiers, "notify")
     judged = _parts("rules", defaults.rules() if rules is None else rules, "__call__")
     for always in (MonitoringFault, MonitorHealth):
@@ -173,6 +174,32 @@ def check_features(
             )
 
 
+def check_schemas(
+    collectors: Iterable[object],
+    given: Reference | Mapping[str, Reference] | None,
+    capture: CaptureOptions,
+) -> None:
+    """Raise `ConfigurationError` where a rule could only ever break, or is for no feature."""
+    known = given.values() if isinstance(given, Mapping) else [given]
+    names = {name for found in known if found is not None for name in found.columns}
+    redact = capture.redact if isinstance(capture.redact, Mapping) else {}
+    schemas = [it for it in collectors if isinstance(it, Schema)]
+    for feature, rule, asks in (it for schema in schemas for it in schema.named):
+        if names and feature not in names:
+            near = difflib.get_close_matches(feature, names, n=3) or sorted(names)
+            raise ConfigurationError(
+                f"Schema: a rule for a feature {feature!r}, which the reference does not have; "
+                f"there is {listed(near)}"
+            )
+        action = redact.get(feature)
+        hidden = (Range, OneOf, Pattern) if action == "hash" else (Range,)
+        if action == "drop" or (action in {"hash", "mask"} and isinstance(asks, hidden)):
+            raise ConfigurationError(
+                f"Schema: {rule} of {feature!r} would never hold, since CaptureOptions(redact=...) "
+                f'has "{action}" for it and rules see what is recorded; leave the rule out'
+            )
+
+
 def check_redaction(
     capture: CaptureOptions, given: Reference | Mapping[str, Reference] | None
 ) -> None:
@@ -244,6 +271,16 @@ def _named(what: str, parts: Sequence[Any]) -> dict[str, Any]:
             raise ConfigurationError(f"{what}: two are called {name!r}; give one another name")
         named[name] = part
     return named
+
+
+def _require_policy(collectors: Iterable[object], policy: DriftPolicy) -> None:
+    """Refuse a policy that the drift collector given does not follow."""
+    others = [it for it in collectors if isinstance(it, DriftCollector) and it.policy != policy]
+    if others and policy != DriftPolicy():
+        raise ConfigurationError(
+            "drift= and collectors= are both given, and the DriftCollector among them follows "
+            "another policy: pass the policy there, as defaults.collectors(policy=policy)"
+        )
 
 
 def _require_distinct_results(detectors: Sequence[Any]) -> None:

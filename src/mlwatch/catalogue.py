@@ -403,6 +403,22 @@ _SPECS = (
         ("feature",),
     ),
     MetricSpec(
+        "schema_violations",
+        "rows",
+        "gauge",
+        "down",
+        "Values that break a rule of the schema; `why` has examples.",
+        ("feature", "rule"),
+    ),
+    MetricSpec(
+        "schema_violation_share",
+        "share",
+        "gauge",
+        "down",
+        "Share of the values asked about that break a rule of the schema.",
+        ("feature", "rule"),
+    ),
+    MetricSpec(
         "drift",
         "share",
         "gauge",

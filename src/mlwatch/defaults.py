@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlwatch.alerting import Drifted, MonitorHealth, MonitoringFault, Rule
+from mlwatch.alerting import Drifted, MonitorHealth, MonitoringFault, Rule, Violated
 from mlwatch.collectors import (
     ConceptDriftCollector,
     DriftCollector,
@@ -48,6 +48,10 @@ def collectors(
     """Return the collectors that need nothing, and what the policy asks for.
 
     `collectors=[*defaults.collectors(), more]` adds one to what a monitor has anyway.
+
+    Args:
+        chosen: The drift detectors; None: `detectors()`.
+        policy: When evidence becomes a verdict; where `Monitor(drift=...)` is given, the same.
     """
     found: list[Collector | Collect] = [
         TrafficCollector(),
@@ -67,7 +71,7 @@ def collectors(
 
 def rules() -> list[Rule]:
     """Return the rules that need no number of the user's."""
-    return [Drifted(), MonitoringFault(), MonitorHealth()]
+    return [Drifted(), Violated(), MonitoringFault(), MonitorHealth()]
 
 
 def notifiers() -> list[Notifier | Notify]:

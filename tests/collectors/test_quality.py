@@ -304,7 +304,7 @@ def test_a_report_shows_what_differs():
     figures_shown = [line.split("]")[0] for line in text.splitlines() if "[feature=" in line]
 
     assert figures_shown == ["wrong_kind_share [feature=x3"]
-    assert "(79 figures of features as on the reference, or without data, not shown)" in text
+    assert "(79 figures of features at 0, as on the reference or without data, not shown)" in text
 
 
 @pytest.mark.parametrize("sample", [-1, 1.5, None, "many"])

@@ -3,6 +3,7 @@
 from mlwatch.alerting.manager import AlertManager, Transitions
 from mlwatch.alerting.monitor_rules import LIMITS, Limit, MonitorHealth
 from mlwatch.alerting.rules import Drifted, Finding, MonitoringFault, Rule, Threshold
+from mlwatch.alerting.violated import Violated
 
 __all__ = [
     "LIMITS",
@@ -15,4 +16,5 @@ __all__ = [
     "Rule",
     "Threshold",
     "Transitions",
+    "Violated",
 ]

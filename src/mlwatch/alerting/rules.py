@@ -97,7 +97,7 @@ class Threshold:
             raise ConfigurationError(
                 f"Threshold({self.metric!r}, use={self.use!r}): must be one of {', '.join(_ENDS)}"
             )
-        _check_severity(f"Threshold({self.metric!r}, ", self.severity)
+        check_severity(f"Threshold({self.metric!r}, ", self.severity)
 
     @property
     def name(self) -> str:
@@ -169,7 +169,7 @@ class Drifted:
     name: str = "drift"
 
     def __post_init__(self) -> None:
-        _check_severity("Drifted(", self.severity)
+        check_severity("Drifted(", self.severity)
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
         """Return a finding for each feature; where it could not be judged its alert stays."""
@@ -210,7 +210,7 @@ class MonitoringFault:
     name: str = "monitoring fault"
 
     def __post_init__(self) -> None:
-        _check_severity("MonitoringFault(", self.severity)
+        check_severity("MonitoringFault(", self.severity)
 
     def __call__(self, metrics: Sequence[Metric]) -> Iterator[Finding]:
         """Return a finding for each part that was run."""
@@ -231,7 +231,8 @@ def _is_finite(number: object) -> bool:
     return isinstance(number, int | float) and math.isfinite(number)
 
 
-def _check_severity(what: str, severity: str) -> None:
+def check_severity(what: str, severity: str) -> None:
+    """Raise `ConfigurationError` unless it is one; `what` begins the message."""
     if severity not in set(Severity):
         raise ConfigurationError(
             f"{what}severity={severity!r}): must be one of {', '.join(Severity)}"

@@ -9,6 +9,7 @@ from mlwatch.collectors.estimated import EstimatedPerformanceCollector
 from mlwatch.collectors.performance import PerformanceCollector
 from mlwatch.collectors.predictions import PredictionsCollector
 from mlwatch.collectors.quality import QualityCollector
+from mlwatch.collectors.schema import NotMissing, OneOf, Pattern, Range, Schema
 from mlwatch.collectors.segments import SegmentsCollector
 from mlwatch.collectors.services import ServiceCollector
 from mlwatch.collectors.system import SystemCollector
@@ -21,10 +22,15 @@ __all__ = [
     "DriftScoreCollector",
     "ErrorRateCollector",
     "EstimatedPerformanceCollector",
+    "NotMissing",
+    "OneOf",
+    "Pattern",
     "PerformanceCollector",
     "PredictionsCollector",
     "QualityCollector",
+    "Range",
     "RetentionValue",
+    "Schema",
     "SegmentsCollector",
     "ServiceCollector",
     "SystemCollector",

@@ -138,6 +138,7 @@ class Monitor(Recording, Usual):
         )
         assembly.check_features(self._parts.cycle.collectors.values(), reference)
         check_segments(as_segments(drift.segments), reference)
+        assembly.check_schemas(self._parts.cycle.collectors.values(), reference, capture)
         super().__init__(self._parts.recorder, model, model_version)
         self._pace = Pace(every)
         self._last_error = ""

@@ -246,7 +246,11 @@ def _metric_section(
 
 def _hidden(count: int) -> list[str]:
     what = "figure of a feature" if count == 1 else "figures of features"
-    return [f"({count:,} {what} as on the reference, or without data, not shown)"] if count else []
+    return (
+        [f"({count:,} {what} at 0, as on the reference or without data, not shown)"]
+        if count
+        else []
+    )
 
 
 def _is_apart(metric: Metric, apart: Collection[str]) -> bool:
@@ -271,11 +275,12 @@ def _revised(metrics: Sequence[Metric]) -> list[str]:
 
 
 def _is_usual(metric: Metric) -> bool:
-    """Say whether a figure of one feature cannot be told from that on the reference."""
-    if set(metric.labels) != {"feature"} or metric.reference is None:
-        return False
-    low, high = metric.low or 0.0, metric.value if metric.high is None else metric.high
-    return metric.value is None or high is None or low <= metric.reference <= high
+    """Say whether a figure of one feature is 0 or cannot be told from that on the reference."""
+    if "feature" not in metric.labels or metric.value is None:
+        return "feature" in metric.labels
+    if metric.reference is None or metric.low is None or metric.high is None:
+        return metric.value == (metric.reference or 0.0)
+    return metric.low <= metric.reference <= metric.high
 
 
 def is_of_other_version(metric: Metric, own_version: str, own_names: Collection[str]) -> bool:

@@ -42,7 +42,8 @@ class ConceptDriftCollector:
     is above the margin of an uncalibrated verdict, since no one knows the ordinary days of labels.
 
     Args:
-        policy: When evidence becomes a verdict; this takes a third of the budget's share `performance`.
+        policy: When evidence becomes a verdict; this takes a third of the budget's share
+            `performance`.
     """
 
     policy: DriftPolicy = field(default_factory=DriftPolicy)
