@@ -274,12 +274,12 @@ def _named(what: str, parts: Sequence[Any]) -> dict[str, Any]:
 
 
 def _require_policy(collectors: Iterable[object], policy: DriftPolicy) -> None:
-    """Refuse a policy that the drift collector given does not follow."""
-    others = [it for it in collectors if isinstance(it, DriftCollector) and it.policy != policy]
-    if others and policy != DriftPolicy():
+    """Refuse a policy that is lost on a drift collector to which none was given."""
+    given = [it.policy for it in collectors if isinstance(it, DriftCollector)]
+    if DriftPolicy() in given and policy != DriftPolicy():
         raise ConfigurationError(
-            "drift= and collectors= are both given, and the DriftCollector among them follows "
-            "another policy: pass the policy there, as defaults.collectors(policy=policy)"
+            "drift= and collectors= are both given, and the DriftCollector among them has no "
+            "policy: pass it there too, as in defaults.collectors(policy=policy)"
         )
 
 

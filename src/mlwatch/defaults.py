@@ -19,7 +19,7 @@ from mlwatch.collectors import (
     SystemCollector,
     TrafficCollector,
 )
-from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector
+from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector, NoveltyDetector
 from mlwatch.errors import ConfigurationError
 from mlwatch.notifiers import LogNotifier
 from mlwatch.protocols import (
@@ -37,8 +37,8 @@ from mlwatch.spool import DiskSpool, MemorySpool, Spool
 
 
 def detectors() -> list[DriftDetector | JointDetector | Detect]:
-    """Return one detector for numbers, one for categories, and one for values that are missing."""
-    return [KSDetector(), ChiSquareDetector(), MissingDetector()]
+    """Return detectors for numbers, categories, what is missing and what was never seen."""
+    return [KSDetector(), ChiSquareDetector(), MissingDetector(), NoveltyDetector()]
 
 
 def collectors(

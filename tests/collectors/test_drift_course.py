@@ -284,7 +284,7 @@ class TestBeginningAnew:
         assert anew.metric("calibration_days").value == 20
         assert set(anew.memory["watch"]["baselines"]) == {"values/x", "absent/x"}
 
-    @pytest.mark.parametrize("form", [None, 0, 2, "1"])
+    @pytest.mark.parametrize("form", [None, 0, 1, "2"])
     def test_a_memory_of_another_form_is_begun_anew(self, form):
         """What an older or a newer version remembered is not misread: it is learnt again."""
         service = Service(DAYS)
@@ -293,7 +293,7 @@ class TestBeginningAnew:
         service.hours(24, every=24)
 
         assert service.metric("calibration_days").value == 28
-        assert service.memory["format"] == 1
+        assert service.memory["format"] == 2
 
     @pytest.mark.parametrize(
         "budget", [AlarmBudget(alarms=2), AlarmBudget(drift=0.3), AlarmBudget(quality=0.1)]

@@ -34,7 +34,7 @@ def watched(columns=COLUMNS):
 
 def week(found, levels):
     """Return the sum of the levels of all tests that a week makes, by group."""
-    total = {"values": 0.0, "absent": 0.0}
+    total = {"values": 0.0, "absent": 0.0, "unseen": 0.0}
     for stream in found:
         each = levels[stream.key]
         day = math.exp(-each.day)
@@ -53,7 +53,9 @@ def test_all_tests_of_a_week_come_to_the_budget(budget, halvings):
     total = week(found, share_out(budget, found, dict.fromkeys(COLUMNS, halvings)))
 
     assert total["values"] == pytest.approx(budget.weekly * budget.drift / 2**halvings)
-    assert total["absent"] == pytest.approx(budget.weekly * budget.quality / 2**halvings)
+    quality = total["absent"] + total["unseen"]
+    assert quality == pytest.approx(budget.weekly * budget.quality / 2**halvings)
+    assert total["unseen"] > 0
     assert sum(total.values()) <= budget.weekly
 
 

@@ -173,14 +173,30 @@ def test_a_feature_without_values_has_nothing_but_its_absence():
 
 
 def test_of_many_categories_the_most_frequent_are_named():
-    """Beyond the coarse cells the rarest categories are "other values" together."""
+    """The rarest categories go together, apart from what is of no category of the reference."""
     found, counts = of([f"c{i}" for i in range(40) for _ in range(100 - i)])
     names = found["values"].names
 
-    assert len(names) == len(counts) - 1 == 16
+    assert len(names) == len(counts) - 1 == 17
     assert names[0] == "rows of 'c0'"
-    assert names[-1] == "other values"
-    assert len(set(names)) == 16
+    assert names[-2:] == ("rare values", "other values")
+    assert len(set(names)) == 17
+
+
+@pytest.mark.parametrize("categories", [3, 40])
+def test_the_unseen_are_a_share_of_the_values_that_are_there(categories):
+    """On the scale of arcsines, whatever the vocabulary; of numbers nothing is unseen."""
+    values = [f"c{i}" for i in range(categories) for _ in range(50)]
+    found, mass = of(values)
+    reference = Distribution.count("x", fit_grid("x", values), values)
+    now = [*values, *["new", "newer"] * 200, *[None] * 100]
+    pane = condense(Distribution.count("x", reference.grid, now))[None, :]
+    expected = 2 * np.arcsin(np.sqrt(400 / (len(values) + 400)))
+
+    assert found["unseen"].score(mass[None, :])[0] == pytest.approx([0], abs=1e-12)
+    assert found["unseen"].score(pane)[0] == pytest.approx([expected], abs=1e-12)
+    assert found["unseen"].rows(pane)[0] == len(values) + 400
+    assert "unseen" not in of([1, 2, 3])[0]
 
 
 def test_streams_are_known_by_what_is_watched():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class NoveltyDetector:
     """
 
     name: str = "novelty"
+    group: ClassVar[str] = "unseen"
 
     def detect(self, reference: Distribution, current: Distribution) -> DriftResult | None:
         """Return the share of unseen values as statistic; None for numbers.

@@ -17,7 +17,7 @@ from mlwatch.records import Pane, Tally
 from mlwatch.spans import HOUR, floor
 
 CELLS = 16
-"""The most coarse cells of a feature; numbers have one more at either end."""
+"""The most coarse cells of a feature; numbers have one more at either end, categories one more."""
 
 _FEWEST_TO_COMPARE = 3  # days
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,12 +42,16 @@ def coarse_cells(grid: Grid) -> NDArray[np.intp]:
     Few reference rows lie there, or none, so that in cells of equal mass a window far outside of
     the reference would look like one at its edge. A grid of so few points that its cells are no
     more than that keeps them all.
+
+    The last cell of categories holds what is outside of the vocabulary, and nothing else.
     """
     joined = grid.coarse(CELLS)
     if isinstance(grid, NumericGrid):
         if grid.size <= CELLS + 2:
             return np.arange(grid.size)
         joined[[0, -1]] = -1, CELLS
+    elif grid.size > CELLS:
+        joined[-1] = CELLS
     return np.unique(joined, return_inverse=True)[1]
 
 

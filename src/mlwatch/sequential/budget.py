@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlwatch.records import AlarmBudget
-from mlwatch.sequential.scores import ABSENT, Stream
+from mlwatch.sequential.scores import VALUES, Stream
 
 HOURS_A_WEEK, SLOTS_A_WEEK, DAYS_A_WEEK = 168, 28, 7
 
@@ -83,12 +83,12 @@ def share_out(
         streams: All that is watched of one model version.
         raised: Features whose part is halved, and how many times; see `backtest`.
     """
-    groups = Counter(stream.group for stream in streams)
-    shares = {group: budget.quality if group == ABSENT else budget.drift for group in groups}
-    parts = {group: budget.weekly * shares[group] / n for group, n in groups.items()}
+    groups = Counter(stream.group == VALUES for stream in streams)
+    shares = {True: budget.drift, False: budget.quality}
+    parts = {of_values: budget.weekly * shares[of_values] / n for of_values, n in groups.items()}
     return {
         stream.key: Levels(
-            parts[stream.group] / 2 ** raised.get(stream.feature, 0),
+            parts[stream.group == VALUES] / 2 ** raised.get(stream.feature, 0),
             max(1, len(stream.names)),
             stream.ordered,
         )

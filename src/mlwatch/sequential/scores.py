@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlwatch.profile import Distribution, NumericGrid
+from mlwatch.profile import CategoricalGrid, Distribution, NumericGrid
 from mlwatch.profile.coarse import Counts, coarse_cells, condense
 from mlwatch.records import join_key
 
 Scores = NDArray[np.float64]
 
-VALUES, ABSENT = "values", "absent"
-"""What is watched of a feature: how its values are spread, and how many are absent."""
+VALUES, ABSENT, UNSEEN = "values", "absent", "unseen"
+"""What is watched of a feature: how its values are spread, how many are absent or unseen."""
 
 _NEARLY_ALL = 0.9
 _FEW = 2  # so few values of a number are watched one by one, as categories are
@@ -27,7 +27,7 @@ class Stream:
 
     Args:
         feature: The feature, or "prediction".
-        group: "values" or "absent".
+        group: "values", "absent" or "unseen".
         names: What each score speaks of, m of them.
         score: Coarse counts of panes, shape (panes, k + 1), in; scores, shape (panes, m), out.
             Each has a mean near 0 and, were rows independent, a variance near 1 / rows.
@@ -69,6 +69,16 @@ def streams(reference: Distribution) -> Iterator[Stream]:
         lambda panes: _arcsine(panes[:, -1:], _total(panes), counts[-1:] / max(1, counts.sum())),
         _total,
     )
+    if isinstance(reference.grid, CategoricalGrid):
+        yield Stream(
+            reference.name,
+            UNSEEN,
+            ("unknown values",),
+            lambda panes: _arcsine(
+                panes[:, -2:-1], _present(panes), counts[-2:-1] / max(1, counts[:-1].sum())
+            ),
+            _present,
+        )
 
 
 def _values(reference: Distribution, counts: Counts) -> Stream:
@@ -133,11 +143,11 @@ def _present(panes: Counts) -> Counts:
 
 
 def _names(reference: Distribution, cells: int) -> list[str]:
-    """Name coarse cells: the most frequent categories and others, or the values of a number."""
+    """Name coarse cells: frequent categories, rare ones and others, or the values of a number."""
     grid = reference.grid
     if isinstance(grid, NumericGrid):
         return _around(grid)
-    names = ["other values"] * cells
+    names = [*["rare values"] * (cells - 1), "other values"]
     joined = coarse_cells(grid)
     for category, cell in zip(grid.categories, joined, strict=False):
         if (joined == cell).sum() == 1:

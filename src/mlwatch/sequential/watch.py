@@ -15,7 +15,7 @@ from mlwatch.sequential import baseline, t_detector
 from mlwatch.sequential.baseline import SLOT, SPANS, Baseline
 from mlwatch.sequential.budget import Levels
 from mlwatch.sequential.e_detector import EDetector, EState
-from mlwatch.sequential.scores import ABSENT, VALUES, Scores, Stream
+from mlwatch.sequential.scores import UNSEEN, VALUES, Scores, Stream
 from mlwatch.spans import DAY, HOUR, floor
 
 LATCH = timedelta(days=7)
@@ -251,7 +251,7 @@ def _independent(
     detector = plan.independent.get(stream.key)
     if detector is None or not pane.sum():
         return []
-    counts = pane[:-1] if stream.group == VALUES else _two_cells(pane)
+    counts = pane[:-1] if stream.group == VALUES else _two_cells(pane, stream)
     if not counts.sum():
         return []
     state = watch.evidence.get(stream.key) or detector.start()
@@ -281,8 +281,8 @@ def independent(streams: Iterable[Stream], masses: Mapping[str, Counts]) -> dict
     found = {}
     for stream in streams:
         mass = masses[stream.feature]
-        if stream.group == ABSENT:
-            detector = EDetector.errors(*_two_cells(mass).tolist())
+        if stream.group != VALUES:
+            detector = EDetector.errors(*_two_cells(mass, stream).tolist())
         elif stream.ordered:
             detector = EDetector.numeric(mass[:-1])
         else:
@@ -292,8 +292,10 @@ def independent(streams: Iterable[Stream], masses: Mapping[str, Counts]) -> dict
     return found
 
 
-def _two_cells(pane: Counts) -> Counts:
-    return np.array([pane[:-1].sum(), pane[-1]], np.int64)
+def _two_cells(pane: Counts, stream: Stream) -> Counts:
+    """Return how many values are as they should be, and how many are absent or unseen."""
+    counts = pane[:-1] if stream.group == UNSEEN else pane
+    return np.array([counts[:-1].sum(), counts[-1]], np.int64)
 
 
 _LENGTH = {"hour": "hour", "slot": "six hours", "day": "day"}

@@ -25,7 +25,7 @@ from mlwatch.window import Window
 GRACE = timedelta(minutes=5)
 """An hour is closed so long after its end: what comes later is counted, but not watched."""
 
-FORMAT = 1
+FORMAT = 2
 """The form of what is remembered: a memory of another form is begun anew."""
 
 KEPT = timedelta(weeks=8)
