@@ -18,6 +18,7 @@ from mlwatch.window import Window
 
 _MOST_EXAMPLES = 5
 _LONGEST_EXAMPLE = 40
+_LONGEST_ID = 100
 
 Rules = Mapping[str, Rule | Sequence[Rule]]
 
@@ -86,7 +87,9 @@ class Schema:
             yield from _metrics(found, {"feature": feature, "rule": name}, rule, sample)
             if found["failed"]:
                 error = _raised(rule, feature, sample)
-                failed.append(f"{name} of {feature!r} raised for {found['failed']:,} values{error}")
+                asked = found["failed"] + found["checked"]
+                count = f"{found['failed']:,} of {asked:,} values"
+                failed.append(f"{name} of {feature!r} raised for {count}{error}")
         if failed:
             yield Fault(f"collector {self.name}", "; ".join(failed))
 
@@ -126,12 +129,13 @@ def _examples(rule: Rule, feature: str, sample: RowSample) -> str:
 
 
 def _shown(value: Any, row: Prediction) -> str:
-    text = f"missing in request {row.request_id!r}" if is_absent(value) else _repr(value)
-    return text if len(text) <= _LONGEST_EXAMPLE else f"{text[: _LONGEST_EXAMPLE - 3]}..."
+    if is_absent(value):
+        return f"missing in request {_cut(repr(row.request_id), _LONGEST_ID)}"
+    return _cut(salvage(repr, value, f"<{type_name(value)}>"), _LONGEST_EXAMPLE)
 
 
-def _repr(value: Any) -> str:
-    return salvage(repr, value, f"<{type_name(value)}>")
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _raised(rule: Rule, feature: str, sample: RowSample) -> str:
