@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
-from tests.real_data.playing import BIG, MARGIN, WEEK, Story, Traffic, effect, play, shared, spread
+from tests.real_data.playing import BIG, MARGIN, WEEK, Story, play, shared
+
+from truth.traffic import Traffic, effect, spread
 
 pytestmark = pytest.mark.slow
 

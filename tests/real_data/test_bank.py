@@ -5,18 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import KFold, cross_val_predict
-from tests.real_data.playing import (
-    BIG,
-    DAY,
-    MARGIN,
-    WEEK,
-    Story,
-    Traffic,
-    effect,
-    play,
-    shared,
-    spread,
-)
+from tests.real_data.playing import BIG, DAY, MARGIN, WEEK, Story, play, shared
+
+from truth.traffic import Traffic, effect, spread
 
 pytestmark = pytest.mark.slow
 

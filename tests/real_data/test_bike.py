@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
-from tests.real_data.playing import BIG, MARGIN, WEEK, Story, Traffic, play, shared
+from tests.real_data.playing import BIG, MARGIN, WEEK, Story, play, shared
+
+from truth.traffic import Traffic
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tests.real_data.playing import BIG, WEEK, Story, Traffic, play, shared
+from tests.real_data.playing import BIG, WEEK, Story, play, shared
+
+from truth.traffic import Traffic
 
 pytestmark = pytest.mark.slow
 
