@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mlwatch import Monitor, Reference
+from mlwatch.collectors.concept.classes import OUTCOMES, RELATION
 from mlwatch.records import Alert, CycleReport
 from mlwatch.testing import ManualClock, MemoryStore
 from truth.traffic import Traffic, effect, folder
@@ -43,7 +44,10 @@ class Story:
     backtest: list[str] = field(default_factory=list)
 
     def first(self) -> dict[str, str]:
-        """Return the last day of the traffic on which each feature was first found to drift."""
+        """Return the last day of the traffic on which each feature was first found to drift.
+
+        Outcomes and their relation to the predictions are two of them.
+        """
         found: dict[str, str] = {}
         for report in self.reports:
             for result in report.drift:
@@ -76,7 +80,7 @@ class Story:
             f"{result.feature} at {result.time}: {moved:.3f} moved, not {result.effect_low}"
             for report in self.reports
             for result in report.drift
-            if result.drifted
+            if result.drifted and result.feature not in {OUTCOMES, RELATION}
             for rows in [traffic.between(result.since, result.time)]
             for moved in [effect(before.column(result.feature), rows.column(result.feature))]
             if moved < (result.effect_low or 0.0)

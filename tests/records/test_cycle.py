@@ -141,6 +141,11 @@ def sizes(**lows):
     return [result(name, drifted=True, effect_low=low) for name, low in lows.items()]
 
 
+def stable(name):
+    """Return a result of which nothing is certain."""
+    return result(name, drifted=False)
+
+
 @pytest.mark.parametrize(
     ("drift", "headline"),
     [
@@ -182,6 +187,41 @@ def test_the_headline_names_what_drifted_and_counts_features_apart(drift, headli
 
     A feature of which one detector knows enough is judged, as in the metric `drifted_features`.
     """
+    assert told(*drift)[1] == headline
+
+
+@pytest.mark.parametrize(
+    ("drift", "headline"),
+    [
+        (
+            [*sizes(prediction=0.4, x=0.2, outcomes=0.129), stable("y"), stable("relation")],
+            (
+                "inputs moved: prediction and 1 of 2 features: x (at least 20% of the traffic); "
+                "outcomes moved (at least 12%); their relation did not move"
+            ),
+        ),
+        (
+            [stable("x"), *sizes(relation=0.3), stable("outcomes")],
+            "inputs did not move; outcomes did not move; their relation moved (at least 30%)",
+        ),
+        (
+            [stable("x"), *(result(name, drifted=None) for name in ("outcomes", "relation"))],
+            (
+                "inputs did not move; "
+                "not enough labels to say whether outcomes or their relation moved"
+            ),
+        ),
+        (
+            [result("x", drifted=None), stable("outcomes"), *sizes(relation=0.004, error_rate=0.2)],
+            (
+                "not enough data for 1 of 1 feature; outcomes did not move; their relation moved; "
+                "the error rate grew"
+            ),
+        ),
+    ],
+)
+def test_the_headline_tells_inputs_outcomes_and_their_relation_apart(drift, headline):
+    """Where outcomes were looked at it says of each of the three whether it moved."""
     assert told(*drift)[1] == headline
 
 

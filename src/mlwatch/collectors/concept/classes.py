@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlwatch.detectors import GTestDetector
+from mlwatch.detectors.evidence import total_variation
 from mlwatch.detectors.relation import (
     Relation,
     Table,
@@ -39,17 +40,25 @@ def compare_outcomes(reference: Reference, tallies: Tallies) -> DriftResult:
     past, now = (_distribution(grid, names, side) for side in (reference.tallies, tallies))
     result = GTestDetector(pool=POOL).detect(past, now)
     assert result is not None
-    if result.effect is None or len(names) != 2:
+    if len(names) != 2 or not past.n or not now.n:
         return replace(result, feature=OUTCOMES)
-    table = [past.counts[:2].tolist(), now.counts[:2].tolist()]
-    shares = [side[1] / sum(side) for side in table]
+    table = past.counts[:2], now.counts[:2]
+    shares = [side[1] / side.sum() for side in table]
     why = f"{shares[1]:.1%} of the outcomes are {names[1]}, {shares[0]:.1%} on the reference"
     if result.p_value is not None:
         return replace(result, why=why)
     from scipy.stats import fisher_exact
 
-    p_value = float(fisher_exact(table).pvalue)
-    return replace(result, detector="fisher", p_value=p_value, statistic=None, caveats=(), why=why)
+    effect, effect_low = total_variation(table[1], table[0])
+    return replace(
+        result,
+        detector="fisher",
+        effect=effect,
+        effect_low=effect_low,
+        p_value=float(fisher_exact(table).pvalue),
+        caveats=(),
+        why=why,
+    )
 
 
 def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from mlwatch.collectors.concept import classes, numbers
 from mlwatch.collectors.concept.classes import OUTCOMES, RELATION
@@ -12,13 +13,13 @@ from mlwatch.collectors.drift.comparison import spans
 from mlwatch.collectors.drift.course import decisive, told
 from mlwatch.collectors.drift.episodes import follow
 from mlwatch.collectors.drift.verdict import chosen_margin, judge
+from mlwatch.collectors.performance.delays import Delays
+from mlwatch.collectors.performance.maturity import Maturity, maturity, newest_mature
+from mlwatch.collectors.performance.past import Past, look
 from mlwatch.protocols import Item
-from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric
+from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Tallies
 from mlwatch.sequential.budget import HOURS_A_WEEK, weekly_of_labels
 from mlwatch.window import Window
-
-COMPLETE = 0.95
-"""With fewer of the labels in, those that come later may be others."""
 
 _METRICS = {OUTCOMES: "outcome_drift", RELATION: "concept_drift"}
 
@@ -42,8 +43,7 @@ class ConceptDriftCollector:
     is above the margin of an uncalibrated verdict, since no one knows the ordinary days of labels.
 
     Args:
-        policy: When evidence becomes a verdict; this takes a third of the budget's share
-            `performance`.
+        policy: When evidence becomes a verdict, within a third of the budget's share `performance`.
     """
 
     policy: DriftPolicy = field(default_factory=DriftPolicy)
@@ -57,9 +57,10 @@ class ConceptDriftCollector:
         body = window.memory if window.memory.get("reference") == reference.fingerprint else {}
         before = episodes.from_plain(body.get("episodes", {}))
         after = {}
-        views = [window.last(span) for span in spans(self.policy, window)]
+        seen = look(window, Past.recall(window.memory.get("labels", {})))
+        views = [_labelled(window, span, seen.delays) for span in spans(self.policy, window)]
         for feature in (OUTCOMES, RELATION):
-            sized = [self._size(_compare(feature, view), view, len(views)) for view in views]
+            sized = [self._size(feature, view, len(views)) for view in views]
             episode = self._follow(before.get(feature), sized, window)
             if episode is not None:
                 after[feature] = episode
@@ -67,18 +68,22 @@ class ConceptDriftCollector:
             yield result
             yield _metric(result)
         yield Memory(
-            {"reference": reference.fingerprint, "episodes": episodes.to_plain(after)}
-            if after
-            else {}
+            {
+                "reference": reference.fingerprint,
+                "episodes": episodes.to_plain(after),
+                "labels": seen.past.to_plain(),
+            }
         )
 
-    def _size(self, found: DriftResult, view: Window, count: int) -> DriftResult:
+    def _size(self, feature: str, labelled: _Labelled, count: int) -> DriftResult:
         """Return the result of one span with the verdict of that span."""
-        found = replace(found, since=view.since, time=view.until)
+        view = labelled.view
+        found = replace(_compare(feature, view), since=view.since, time=view.until)
+        if labelled.caveat:
+            found = replace(found, caveats=(*found.caveats, labelled.caveat))
         result = judge(found, self.policy, view.observed_seconds, of="labelled rows")
-        if result.drifted is not None and not mature(view):
-            share = f"{coverage(view):.0%} of the labels are in"
-            return replace(result, drifted=None, why=f"not enough data: {share}; {_LATE}")
+        if result.drifted is not None and not labelled.state.is_mature:
+            return replace(result, drifted=None, why=f"not enough data: {labelled.state.why}")
         level = weekly_of_labels(self.policy.budget) / HOURS_A_WEEK / (2 * count)
         if result.drifted and (result.p_value is None or result.p_value > level):
             return replace(result, drifted=False, why="", band="")
@@ -101,23 +106,37 @@ class ConceptDriftCollector:
 
 
 _WITHIN = "something changed, by no more than the margin as far as is certain"
-_LATE = "those that come late may differ from those that came soon"
 
 
-def mature(window: Window) -> bool:
-    """Return whether so many of a window's labels are in that the others cannot change much."""
-    return coverage(window) >= COMPLETE
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """A span, and how many of its labels have come."""
+
+    view: Window
+    state: Maturity
+    caveat: str = ""
 
 
-def coverage(window: Window) -> float:
-    """Return the share of a window's predictions whose outcome is known."""
-    rows = window.tally("rows")
-    recorded = rows.get("recorded", 0)
-    return rows.get("labelled", 0) / recorded if recorded else 0.0
+def _labelled(window: Window, span: timedelta, delays: Delays) -> _Labelled:
+    """Return the last span, or the newest one as long whose labels have come.
+
+    Labels that come soon are not like those that come late.
+    """
+    view = window.last(span)
+    state = maturity(view, delays, window.until)
+    if state.is_mature:
+        return _Labelled(view, state)
+    older = newest_mature(view, delays)
+    if older is not None and older.tally("rows").get("labelled"):
+        known = maturity(older, delays, window.until)
+        if known.is_mature:
+            until = f"of predictions until {older.until:%Y-%m-%d %H:%M}: later labels are to come"
+            return _Labelled(older, known, until)
+    return _Labelled(view, state)
 
 
-def _known(tallies: object) -> bool:
-    return isinstance(tallies, dict) and bool(tallies.get("outcome") or tallies.get("residual"))
+def _known(tallies: Tallies) -> bool:
+    return bool(tallies.get("outcome") or tallies.get("residual"))
 
 
 def _compare(feature: str, view: Window) -> DriftResult:
