@@ -157,10 +157,11 @@ def test_fixed_sums_are_within_their_units(values):
 
 
 def test_a_row_too_large_to_be_squared_is_left_out_whole():
-    """An outcome whose fourth power overflows is in none of the sums, and warns of nothing."""
+    """An outcome whose fourth power overflows is in none of the sums, and is counted apart."""
     huge = REGRESSION.tally_outcomes([1.0, 1e200, 2.0], [None] * 3, [1.0, 1.0, 2.0])
     plain = REGRESSION.tally_outcomes([1.0, 2.0], [None] * 2, [1.0, 2.0])
 
+    assert huge["residual"].pop("too_large") == 1
     assert huge == plain
     assert plain["residual"]["n"] == 2
     assert REGRESSION.tally_predictions([1e200], [None]) == {}

@@ -333,13 +333,14 @@ def test_rare_large_errors_have_no_quantile_yet():
 
 @pytest.mark.parametrize("huge", [1e150, 1e300, -1e308])
 def test_errors_too_large_to_be_added(huge):
-    """A prediction whose error overflows costs its own row, and no figure is infinite."""
+    """A prediction whose error overflows costs its own row, which is said; nothing is infinite."""
     true = np.random.default_rng(0).normal(size=200)
     served = [*(true + 1)[:-1].tolist(), huge]
     found = collect(window(events(served, true.tolist()), fit(true, true)))
 
     assert found["mae"].value == pytest.approx(1.0)
     assert found["mae"].n == 199
+    assert found["mae"].why == "errors too large to be squared are left out: 1 of 200"
     assert all(it.value is None or np.isfinite(it.value) for it in found.values())
 
 

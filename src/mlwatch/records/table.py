@@ -108,10 +108,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a figure in four significant digits, or "-" where there is none."""
+    """Return a figure in four significant digits, or in all that 1000 and more have, or "-"."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if abs(value) < 999.95 else f"{value:,.0f}"
+    return f"{value:,.0f}" if 999.95 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def clean(text: str) -> str:

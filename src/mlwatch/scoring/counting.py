@@ -146,7 +146,8 @@ class Scoring:
     ) -> dict[str, Tally]:
         """Return the tallies of predictions whose outcome is known, as `target` gave it."""
         if self._is_regression(scores, labels, outcomes):
-            return dict(losses.residuals(_scored(scores, outcomes), self.center, self.scale))
+            scored = _scored(scores, outcomes)
+            return dict(losses.residuals(scored, self.center, self.scale)) if scored else {}
         pairs = [
             join_key(label, outcome)
             for label, outcome in zip(labels, outcomes, strict=True)

@@ -76,14 +76,14 @@ def residuals(
 
     `residual` holds the sums of `intervals.MOMENTS`, `percentage` those of |error / outcome| and
     under "zero" how many outcomes have none, `absolute_error` the buckets of |error|. A row whose
-    terms are too large to be added is in none of them.
+    terms are too large to be added is in none of them; `residual` counts it under "too_large".
 
     Args:
         pairs: The prediction and the outcome of each row.
         center: Outcomes y are kept as (y - center) / scale.
         scale: The unit.
     """
-    errors, ratios, rows = [], [], []
+    errors, ratios, rows, too_large = [], [], [], 0
     for served, true in pairs:
         error = served - true
         row = _terms(error / scale, (true - center) / scale)
@@ -91,9 +91,12 @@ def residuals(
             rows.append(row)
             errors.append(row[1])
             ratios.append(abs(error / true) if true else math.inf)
+        else:
+            too_large += 1
+    sums = dict(zip(_RESIDUAL, map(fixed_sum, zip(*rows, strict=True)), strict=False))
+    counts = {"n": len(rows), "too_large": too_large} | sums
+    yield "residual", {name: count for name, count in counts.items() if count}
     if rows:
-        sums = map(fixed_sum, zip(*rows, strict=True))
-        yield "residual", {"n": len(rows)} | dict(zip(_RESIDUAL, sums, strict=True))
         yield "absolute_error", Counter(map(buckets.bucket, errors))
         defined = mean_sums(ratios)
         undefined = len(rows) - defined.get("n", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mlwatch import buckets, intervals
 from mlwatch.collectors.performance.figure import FEWEST, mean, too_few, undefined
@@ -24,11 +25,20 @@ def figures(tallies: Tallies, scoring: Scoring, z: float) -> Iterator[Metric]:
         scoring: How they were counted.
         z: The normal point of the intervals' level.
     """
-    tally, scale = tallies["residual"], scoring.scale
-    n = tally["n"]
+    tally = tallies["residual"]
+    n, too_large = tally.get("n", 0), tally.get("too_large", 0)
     if n < FEWEST:
         yield from (too_few(name, n) for name in _NAMES)
         return
+    why = f"errors too large to be squared are left out: {too_large:,} of {n + too_large:,}"
+    for metric in _figures(tallies, scoring, z):
+        notes = (metric.why, why if too_large else "")
+        yield replace(metric, why="; ".join(filter(None, notes)))
+
+
+def _figures(tallies: Tallies, scoring: Scoring, z: float) -> Iterator[Metric]:
+    tally, scale = tallies["residual"], scoring.scale
+    n = tally["n"]
     sums = {name: tally.get(name, 0) / FIXED for name in intervals.MOMENTS}
     yield mean("mae", _sums(tally, "abs", "e2"), z, scale=scale, low=0.0)
     ends = [math.sqrt(max(0.0, end)) for end in intervals.mean(n, sums["e2"], sums["e4"], z)]

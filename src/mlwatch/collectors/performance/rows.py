@@ -84,4 +84,4 @@ class RowFigures:
         half = z * math.sqrt(share * (1 - share) / n)
         ends = np.clip([share, share - half, share + half], 0, 1)
         value, low, high = (float(end) for end in np.quantile(self.errors, ends))
-        return replace(metric, value=value, low=low, high=high, n=n)
+        return replace(metric, value=value, low=low, high=high, n=n, why="")
