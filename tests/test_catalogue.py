@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -34,6 +35,12 @@ UNITS = {
 }  # fmt: skip
 
 VALUE = RetentionValue(600.0, 20.0, 0.3)
+DAYS = {
+    "since": (START - timedelta(days=9)).isoformat(),
+    "counts": [10] * 9 * 24,
+    "last": START.isoformat(),
+}
+"""What is remembered of the volume of nine days."""
 
 LABELS = DriftPolicy(independent_labels=True, segments=(Segment("x", bins=(0,)),))
 """What asks for everything that is collected by default, or where the policy asks for it."""
@@ -86,6 +93,7 @@ def windows():
     data = {"c": ["a", "b"] * 50, "seen": [START] * 100}
     rows = [predicted(i, 0.5, {"c": "a", "seen": START}) for i in range(40)]
     yield window(rows, Reference.fit(data), tallies={"schema": SCHEMA.tally})
+    yield replace(window(rows, missed=1), memory=DAYS)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from mlwatch.testing import ManualClock, RecordingNotifier, ScriptedCollector, S
 
 TRAFFIC = TrafficCollector()
 RATE = Threshold("prediction_count", above=10)
+OF_THE_MODEL = ("monitor_", "volume_ratio", "seconds_since_prediction")
 
 
 class Bench:
@@ -356,13 +357,14 @@ def test_a_window_judged_twice_gives_one_result(kind, tmp_path):
 def test_results_bear_the_window_they_are_about():
     """Each metric and drift result names its model, version and window.
 
-    Those of the monitor itself, of the machine and of services are about no version.
+    Those of the monitor itself, of what comes in, of the machine and of services are about no
+    version.
     """
     report = Bench().cycle()
     week = (report.time - 7 * DAY).replace(hour=0, minute=0)
     apart = ("monitor_", "cpu_", "load_", "memory_", "disk_", "network_", "open_", "process_")
     for item in (*report.metrics, *report.drift):
-        own = isinstance(item, Metric) and item.name.startswith((*apart, "service_"))
+        own = isinstance(item, Metric) and item.name.startswith((*apart, *OF_THE_MODEL, "service_"))
         assert (item.model, item.model_version) == (MODEL, "" if own else VERSION)
         lacks_rows = isinstance(item, DriftResult) and item.drifted is None
         assert item.since == (week if lacks_rows else report.since)

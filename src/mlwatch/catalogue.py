@@ -157,6 +157,20 @@ _SPECS = (
     MetricSpec("prediction_count", "rows", "gauge", "", "Predictions recorded in the window."),
     MetricSpec("prediction_rate", "rows/s", "gauge", "", "Predictions recorded a second."),
     MetricSpec(
+        "volume_ratio",
+        "ratio",
+        "gauge",
+        "",
+        "Predictions of the last closed hour, all versions, as a multiple of what is usual then.",
+    ),
+    MetricSpec(
+        "seconds_since_prediction",
+        "s",
+        "gauge",
+        "down",
+        "Time since the last prediction of any version, to the minute.",
+    ),
+    MetricSpec(
         "kept_share",
         "share",
         "gauge",

@@ -19,8 +19,9 @@ from mlwatch.protocols import (
     Collector,
     Item,
     MetricStore,
-    is_once_a_cycle,
+    Scope,
     part_name,
+    scope_of,
 )
 from mlwatch.records import (
     EPOCH,
@@ -97,7 +98,7 @@ class Cycle:
             StoreError: The store cannot be read or written; the next cycle judges anew.
         """
         apart = _Found(windows[0], {})
-        self._collect(apart, once=True)
+        self._collect(apart, self._of_scope("machine"))
         judged = _insist(lambda: self._judge(windows, apart, now, health or {}, status or Status()))
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
@@ -149,9 +150,12 @@ class Cycle:
             ConflictError: Another worker has judged in the meantime, so that what is remembered
                 is no longer what this rests on.
         """
-        found = [_Found(window, recall(self.store, window, self.collectors)) for window in windows]
+        found = [
+            _Found(window, recall(self.store, window, names))
+            for window, names in self._asked(windows)
+        ]
         for each in found:
-            self._collect(each, once=False)
+            self._collect(each, each.states)
         metrics = [_stamp(it, f.window) for f in found for it in f.of(Metric)]
         metrics += [_of_model(it, windows[0]) for it in apart.of(Metric)]
         drift = [_stamp(it, f.window) for f in found for it in f.of(DriftResult)]
@@ -173,15 +177,23 @@ class Cycle:
         alerts, rule_faults = self._settle(rows, expects, self.rules, metrics, now)
         return _Judged(metrics, drift, revised, alerts, faults, rule_faults)
 
-    def _collect(self, found: _Found, *, once: bool) -> None:
-        """Ask the collectors of traffic, or those that are asked once a cycle."""
-        for name, collector in self.collectors.items():
-            if is_once_a_cycle(collector) is not once:
-                continue
+    def _asked(self, windows: Sequence[Window]) -> Iterator[tuple[Window, list[str]]]:
+        """Give each window with who is asked about it; some are asked of all versions together."""
+        each = self._of_scope("version")
+        yield from ((window, each) for window in windows)
+        if together := self._of_scope("model"):
+            yield windows[0].of_model, together
+
+    def _of_scope(self, scope: Scope) -> list[str]:
+        return [name for name, it in self.collectors.items() if scope_of(it) == scope]
+
+    def _collect(self, found: _Found, names: Iterable[str]) -> None:
+        for name in names:
+            collector = self.collectors[name]
             collect = collector.collect if isinstance(collector, Collector) else collector
             view = replace(
                 found.window,
-                memory={} if once else found.states[name].body,
+                memory=found.states[name].body if name in found.states else {},
                 kept=partial(kept, self.store, found.window, name),
             )
             into = found.items.setdefault(name, [])
@@ -193,7 +205,8 @@ class Cycle:
 
     def _is_retired(self, window: Window) -> bool:
         """Return whether of another version nothing was predicted, and only labels still come."""
-        return window.model_version != self.model_version and all(map(is_arrival, window.tallies))
+        other = window.model_version not in {"", self.model_version}
+        return other and all(map(is_arrival, window.tallies))
 
     def _parts(self, windows: Sequence[Window]) -> Iterator[str]:
         """Name what ran, and so is at fault or is not; detectors run where there is a reference."""

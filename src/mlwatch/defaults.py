@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlwatch.alerting import Drifted, MonitorHealth, MonitoringFault, Rule, Violated
+from mlwatch.alerting import (
+    Drifted,
+    MonitorHealth,
+    MonitoringFault,
+    NoTraffic,
+    Rule,
+    UnusualVolume,
+    Violated,
+)
 from mlwatch.collectors import (
     ConceptDriftCollector,
     DriftCollector,
@@ -18,6 +26,7 @@ from mlwatch.collectors import (
     ServiceCollector,
     SystemCollector,
     TrafficCollector,
+    VolumeCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector, NoveltyDetector
 from mlwatch.errors import ConfigurationError
@@ -55,6 +64,7 @@ def collectors(
     """
     found: list[Collector | Collect] = [
         TrafficCollector(),
+        VolumeCollector(),
         PredictionsCollector(),
         PerformanceCollector(policy=policy),
         EstimatedPerformanceCollector(),
@@ -71,7 +81,14 @@ def collectors(
 
 def rules() -> list[Rule]:
     """Return the rules that need no number of the user's."""
-    return [Drifted(), Violated(), MonitoringFault(), MonitorHealth()]
+    return [
+        Drifted(),
+        NoTraffic(),
+        UnusualVolume(),
+        Violated(),
+        MonitoringFault(),
+        MonitorHealth(),
+    ]
 
 
 def notifiers() -> list[Notifier | Notify]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mlwatch import log_levels
 from mlwatch.endpoints import holds_requests
@@ -52,7 +52,7 @@ def read_windows(
     for pane in _comparable(found, references):
         into = parts if pane.segment else panes
         into.setdefault(pane.model_version, []).append(pane)
-    return [
+    windows = [
         Window(
             model,
             version,
@@ -68,6 +68,23 @@ def read_windows(
         )
         for version, kept in panes.items()
     ]
+    together = partial(_together, store, windows)
+    return [replace(window, together=together) for window in windows]
+
+
+def _together(store: MetricStore, windows: Sequence[Window]) -> Window:
+    """Return the traffic of all versions in one window."""
+    own = windows[0]
+    return Window(
+        own.model,
+        "",
+        own.since,
+        own.until,
+        tuple(_traffic_alone(pane) for window in windows for pane in window.panes_),
+        rows=_rows(store, own.model, None),
+        reach=_reach(store, own.model, None, lambda _: None),
+        read_at=own.read_at,
+    )
 
 
 def _comparable(found: Iterable[Pane], references: FindReference) -> Iterator[Pane]:
@@ -89,7 +106,9 @@ def _traffic_alone(pane: Pane) -> Pane:
     return replace(pane, tallies=kept)
 
 
-def _rows(store: MetricStore, model: str, version: str) -> Callable[[datetime, datetime], Rows]:
+def _rows(
+    store: MetricStore, model: str, version: str | None
+) -> Callable[[datetime, datetime], Rows]:
     def rows(since: datetime, until: datetime) -> Rows:
         predictions = store.read(
             Table.predictions, since=since, until=until, model=model, model_version=version
@@ -100,7 +119,7 @@ def _rows(store: MetricStore, model: str, version: str) -> Callable[[datetime, d
 
 
 def _reach(
-    store: MetricStore, model: str, version: str, references: FindReference
+    store: MetricStore, model: str, version: str | None, references: FindReference
 ) -> Callable[[datetime, datetime], tuple[Pane, ...]]:
     @lru_cache(maxsize=_REACHES)
     def reach(since: datetime, until: datetime) -> tuple[Pane, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from datetime import datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mlwatch.profile import Distribution, Profile
 from mlwatch.records import (
@@ -22,6 +22,9 @@ from mlwatch.window import Window
 
 Item = Metric | DriftResult | Fault | Revised | Memory
 """What a collector may give."""
+
+Scope = Literal["version", "model", "machine"]
+"""What a collector is asked about: each model version, all of them together, or no traffic."""
 
 Collect = Callable[[Window], Iterable[Item]]
 """A plain function that stands for a collector."""
@@ -46,9 +49,11 @@ class Collector(Protocol):
     at the next cycle, whichever worker runs it: what is told and what is remembered never part.
     It must not matter how often cycles run: take in each pane once, when it is closed.
 
-    A collector of what is no traffic, such as the state of a machine, has `once_a_cycle = True`. It
-    is asked with the window of the monitor's own version alone, outside of what is written
-    together, so it remembers nothing; its metrics are about no model version.
+    A collector may have a `scope`. "version", as without one: it is asked of each model version.
+    "model": it is asked once a cycle of all versions together, about `window.of_model`. "machine":
+    what it measures is no traffic, such as the state of a machine; it is asked once a cycle,
+    outside of what is written together, so it remembers nothing. The metrics of the last two are
+    about no model version.
 
     A metric may be about another span than the window: it then says its own `since` and `time`.
     `Revised` holds figures of a past span that are to be written anew, and that no rule is shown.
@@ -196,9 +201,10 @@ class Notifier(Protocol):
         ...
 
 
-def is_once_a_cycle(collector: object) -> bool:
-    """Return whether a collector is asked once a cycle, and not once a model version."""
-    return bool(getattr(collector, "once_a_cycle", False))
+def scope_of(collector: object) -> Scope:
+    """Return what a collector is asked about."""
+    scope: Scope = getattr(collector, "scope", "version")
+    return scope
 
 
 def part_name(part: object) -> str:

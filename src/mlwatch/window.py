@@ -63,6 +63,7 @@ class Window:
         kept: Gives the panes of a span that this collector has kept for itself.
         parts: The panes of segments that start in the window.
         ask_store: Reads a little of the store that the window was read from; None where from none.
+        together: Gives the window of all versions of the model together, where there are others.
     """
 
     model: str
@@ -78,6 +79,17 @@ class Window:
     kept: Callable[[datetime, datetime], Iterable[Pane]] = field(default=no_panes, repr=False)
     parts: tuple[Pane, ...] = field(default=(), repr=False)
     ask_store: Callable[[], object] | None = field(default=None, repr=False)
+    together: Callable[[], Window] | None = field(default=None, repr=False)
+
+    @property
+    def of_model(self) -> Window:
+        """The traffic of all versions together, of no version and without a reference.
+
+        It has what no reference has a part in: rows, errors, latency, requests and log lines.
+        """
+        if self.together is not None:
+            return self.together()
+        return replace(self, model_version="", reference=None)
 
     @cached_property
     def tallies(self) -> Tallies:

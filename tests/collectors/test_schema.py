@@ -168,7 +168,8 @@ def test_a_function_that_raises_has_said_nothing():
     assert isinstance(fault, Fault)
     assert fault.part == "collector schema"
     assert fault.error == (
-        "is_long of 'x' raised for 1 of 3 values, such as TypeError: object of type 'int' has no len()"
+        "is_long of 'x' raised for 1 of 3 values, "
+        "such as TypeError: object of type 'int' has no len()"
     )
 
 

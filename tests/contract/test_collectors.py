@@ -27,6 +27,7 @@ from mlwatch.collectors import (
     ServiceCollector,
     SystemCollector,
     TrafficCollector,
+    VolumeCollector,
 )
 from mlwatch.detectors import ChiSquareDetector, KLDetector, KSDetector
 from mlwatch.protocols import Collector
@@ -39,6 +40,7 @@ COLLECTORS = [
     TrafficCollector(),
     TrafficCollector(quantiles=(0.0, 1.0)),
     PredictionsCollector(),
+    VolumeCollector(),
     PerformanceCollector(),
     QualityCollector(),
     QualityCollector(sample=0),
@@ -227,11 +229,11 @@ class KeepsHalfRows(Counts):
 
 
 class IsAskedOnce(Counts):
-    once_a_cycle = True
+    scope = "machine"
 
 
 class ChangesItsNames(Wrong):
-    once_a_cycle = True
+    scope = "machine"
 
     def __init__(self):
         self.asked = 0
@@ -275,7 +277,7 @@ WRONG = {
     RemembersFirst: "has to be the last item",
     RemembersASet: "cannot be kept: TypeError: .* set ",
     RemembersByNumber: "comes back from JSON as",
-    IsAskedOnce: "remembers, and is asked once a cycle",
+    IsAskedOnce: "remembers, and its scope is the machine",
     ChangesItsNames: "other metrics",
     KeepsHalfRows: "cannot be kept: TypeError: 'float'",
 }

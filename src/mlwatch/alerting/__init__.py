@@ -3,6 +3,7 @@
 from mlwatch.alerting.manager import AlertManager, Transitions
 from mlwatch.alerting.monitor_rules import LIMITS, Limit, MonitorHealth
 from mlwatch.alerting.rules import Drifted, Finding, MonitoringFault, Rule, Threshold
+from mlwatch.alerting.traffic_rules import NoTraffic, UnusualVolume
 from mlwatch.alerting.violated import Violated
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "Limit",
     "MonitorHealth",
     "MonitoringFault",
+    "NoTraffic",
     "Rule",
     "Threshold",
     "Transitions",
+    "UnusualVolume",
     "Violated",
 ]

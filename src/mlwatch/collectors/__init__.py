@@ -14,6 +14,7 @@ from mlwatch.collectors.segments import SegmentsCollector
 from mlwatch.collectors.services import ServiceCollector
 from mlwatch.collectors.system import SystemCollector
 from mlwatch.collectors.traffic import TrafficCollector
+from mlwatch.collectors.volume import VolumeCollector
 
 __all__ = [
     "BusinessCollector",
@@ -35,4 +36,5 @@ __all__ = [
     "ServiceCollector",
     "SystemCollector",
     "TrafficCollector",
+    "VolumeCollector",
 ]

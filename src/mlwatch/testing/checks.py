@@ -18,8 +18,8 @@ from mlwatch.protocols import (
     DriftDetector,
     Item,
     Notifier,
-    is_once_a_cycle,
     part_names,
+    scope_of,
 )
 from mlwatch.records import Alert, DriftResult, Metric, Receipt, Severity, Table
 from mlwatch.reference import Reference
@@ -163,7 +163,7 @@ def check_collector(collector: Any, windows: Sequence[Window] | None = None) -> 
         AssertionError: It does not; the message says how.
     """
     assert isinstance(collector, Collector), f"{collector!r} has no name or no collect()"
-    remembers, is_apart = False, is_once_a_cycle(collector)
+    remembers, is_apart = False, scope_of(collector) == "machine"
     for window in sample_windows() if windows is None else windows:
         items = list(collector.collect(window))
         is_empty = not window.tallies and not is_apart
@@ -182,7 +182,7 @@ def check_collector(collector: Any, windows: Sequence[Window] | None = None) -> 
             assert _names(again) == _names(items), "the same machine twice, other metrics"
         else:
             assert again == items, "the same window twice, two answers"
-    assert not (remembers and is_apart), "remembers, and is asked once a cycle"
+    assert not (remembers and is_apart), "remembers, and its scope is the machine"
     if remembers:
         check_passes(collector)
 

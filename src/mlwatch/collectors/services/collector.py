@@ -20,6 +20,7 @@ from mlwatch.collectors.services.line import Deadline, Line
 from mlwatch.collectors.services.request import PORTS, Reply, get
 from mlwatch.errands import Answer, Errands
 from mlwatch.errors import ConfigurationError
+from mlwatch.protocols import Scope
 from mlwatch.records import Fault, Metric
 from mlwatch.window import Window
 
@@ -69,7 +70,7 @@ class ServiceCollector:
     timeout: float = 5.0
     cafile: str | os.PathLike[str] | None = None
     name: str = "services"
-    once_a_cycle: ClassVar[bool] = True
+    scope: ClassVar[Scope] = "machine"
     _checks: dict[str, Check] = field(default_factory=dict, init=False, repr=False, compare=False)
     _errands: Errands = field(default_factory=Errands, init=False, repr=False, compare=False)
 

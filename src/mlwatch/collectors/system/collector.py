@@ -15,6 +15,7 @@ from mlwatch.collectors.system.cgroup import Cgroup, Room
 from mlwatch.collectors.system.connections import open_connections
 from mlwatch.errands import Answer, Errands
 from mlwatch.errors import ConfigurationError
+from mlwatch.protocols import Scope
 from mlwatch.records import Metric
 from mlwatch.window import Window
 
@@ -70,7 +71,7 @@ class SystemCollector:
     name: str = "system"
     source: Any = field(default=None, repr=False)
     timer: Callable[[], float] = field(default=time.monotonic, repr=False)
-    once_a_cycle: ClassVar[bool] = True
+    scope: ClassVar[Scope] = "machine"
     _marks: dict[str, _Mark] = field(default_factory=dict, init=False, repr=False, compare=False)
     _errands: Errands = field(default_factory=Errands, init=False, repr=False, compare=False)
 
