@@ -30,7 +30,7 @@ from mlwatch.protocols import (
 )
 from mlwatch.recorder import AnyRecorder, NoRecorder, Recorder, is_disabled
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy, as_segments
-from mlwatch.records.table import listed
+from mlwatch.records.words import listed
 from mlwatch.redaction import Redacted, check_same, make_redactor
 from mlwatch.reference import FindReference, Reference
 from mlwatch.retention import says_size

@@ -13,7 +13,7 @@ from mlwatch.profile import CategoricalGrid, NumericGrid
 from mlwatch.profile.values import MISSING, NAN, category, numbers
 from mlwatch.records import Segment, digest, join_key, split_key
 from mlwatch.records.segments import MOST
-from mlwatch.records.table import clean, listed
+from mlwatch.records.words import clean, listed
 from mlwatch.reference import Reference
 
 OTHER = "other"

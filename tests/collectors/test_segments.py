@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics
-from tests.traffic import predicted, told, window
+from tests.traffic import HOUR, START, predicted, told, window
 
-from mlwatch import DriftPolicy, Segment, Threshold
+from mlwatch import DriftPolicy, Monitor, Segment, Threshold
 from mlwatch.collectors import SegmentsCollector
 from mlwatch.collectors.segments.excess import excesses, summary
 from mlwatch.defaults import collectors
@@ -15,6 +15,8 @@ from mlwatch.errors import ConfigurationError
 from mlwatch.records import join_key
 from mlwatch.reference import Reference
 from mlwatch.scoring import FIXED, Scoring
+from mlwatch.stores import MemoryStore
+from mlwatch.testing import ManualClock, RecordingNotifier
 
 RIGHT, WRONG = join_key(0, 0), join_key(1, 0)
 BINARY = Scoring("binary")
@@ -282,3 +284,39 @@ def test_refuses_a_quantile_that_is_no_share(quantile):
     """A quantile is a share from 0 to 1."""
     with pytest.raises(ConfigurationError, match="is no share"):
         SegmentsCollector(quantile=quantile)
+
+
+def test_segments_of_a_window_whose_labels_are_still_to_come_are_immature():
+    """What rests on labels is marked until they have come, and no rule fires by it before."""
+    clock, told = ManualClock(START), RecordingNotifier()
+    rng = np.random.default_rng(0)
+    monitor = Monitor(
+        store=MemoryStore(),
+        clock=clock,
+        collectors=[SegmentsCollector()],
+        drift=DriftPolicy(segments=("g",)),
+        rules=[Threshold("segment_error_excess", above=0.05, use="lower")],
+        notifiers=[told],
+    )
+    true = rng.integers(0, 2, 400)
+    groups = ["bad" if i % 4 == 0 else "good" for i in range(400)]
+    scores = [float(t if i % 4 else 1 - t) for i, t in enumerate(true)]
+    ids = monitor.record_batch({"g": groups}, scores)
+    clock.advance(2 * HOUR)
+    monitor.record_outcomes(ids[:300], true[:300])
+    early = monitor.run_cycle()
+    monitor.record_outcomes(ids[300:], true[300:])
+    late = monitor.run_cycle()
+
+    def verdict(report, name):
+        return report.find(name, segment="g=bad")[0].verdict
+
+    assert early["segments_worse"].verdict == "immature"
+    assert verdict(early, "segment_error_excess") == "immature"
+    assert verdict(early, "segment_accuracy") == "immature"
+    assert verdict(early, "segment_share") == ""
+    assert "immature" in str(early)
+    assert not early.alerts
+    assert late["segments_worse"].verdict == verdict(late, "segment_accuracy") == ""
+    assert [alert.labels["segment"] for alert in late.alerts] == ["g=bad"]
+    monitor.close()

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from mlwatch.records import Alert, Severity
-from mlwatch.records.table import clean
+from mlwatch.records.words import clean
 
 _LEVELS = {
     Severity.INFO: logging.INFO,

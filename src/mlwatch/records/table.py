@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mlwatch.records.keys import join_key
 from mlwatch.records.results import EPOCH, IMMATURE, Alert, DriftResult, Fault, Metric
+from mlwatch.records.segment_table import segment_section
+from mlwatch.records.words import clean, columns, listed, number, of_version, plural, share
 
 APART = {"prediction", "error_rate", "correlations", "all features", "outcomes", "relation"}
 """Names under which more is judged than the features, which are counted without them."""
@@ -30,8 +32,6 @@ _REFERENCE = _METRIC_HEADS.index("reference")
 _MOST_CELLS = 9
 """A confusion matrix of more cells is not shown."""
 
-_SEGMENT_HEADS = ("segment", "share", "labelled", "figure", "errs more by", "at least", "")
-_MOST_SEGMENTS = 5
 _DRIFT_HEADS = ("feature", "detector", "over", "moved", "at least", "p", "n", "n ref")
 _DRIFT_COUNTS = ("missing", "unseen", "wrong kind")
 _DRIFT_ORDER = (True, None, False)
@@ -40,7 +40,6 @@ _UNITS = (
     (timedelta(hours=1), "hour"),
     (timedelta(minutes=1), "minute"),
 )
-_MOST_NAMES = 5
 
 
 def render(
@@ -84,7 +83,7 @@ def render(
     sections = [
         head,
         _metric_section(metrics, model_version, since, time),
-        _segment_section(metrics, model_version),
+        segment_section(metrics, model_version),
         _drift_section(drift, model_version),
         tail,
     ]
@@ -99,24 +98,6 @@ def worst_first(drift: Iterable[DriftResult]) -> list[str]:
             low = result.effect_low or 0.0
             lows[result.feature] = max(low, lows.get(result.feature, 0.0))
     return sorted(lows, key=lambda name: -lows[name])
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    rest = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def number(value: float | None) -> str:
-    """Return a figure in four significant digits, or in all that 1000 and more have, or "-"."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if 999.95 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
-def clean(text: str) -> str:
-    """Return text that cannot break out of its line: control characters are shown escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _headline(drift: Sequence[DriftResult], faults: Sequence[Fault], own_version: str) -> str:
@@ -201,7 +182,7 @@ def _subjects(names: Collection[str], features: int) -> str:
     """Return "prediction and 3 of 20 features": what is no feature is named, features counted."""
     subjects = [name for name in names if name in APART]
     if among := len(names) - len(subjects):
-        subjects.append(f"{among} of {_plural(features, 'feature')}")
+        subjects.append(f"{among} of {plural(features, 'feature')}")
     return " and ".join(filter(None, (", ".join(subjects[:-1]), subjects[-1])))
 
 
@@ -241,7 +222,7 @@ def _metric_section(
         rows.append(_metric_row(told, own_version, own_names, span_apart(metric, since, time)))
     if not any(row[_REFERENCE] for row in rows[1:]):
         rows = [(*row[:_REFERENCE], *row[_REFERENCE + 1 :]) for row in rows]
-    return [*_table(rows[0], rows[1:]), *_hidden(len(shown) - len(odd))]
+    return [*columns(rows[0], rows[1:]), *_hidden(len(shown) - len(odd))]
 
 
 def _hidden(count: int) -> list[str]:
@@ -312,49 +293,6 @@ def _metric_row(
     return clean(name), number(metric.value), interval, reference, f"{metric.n:,}", clean(note)
 
 
-def _segment_section(metrics: Sequence[Metric], own_version: str) -> list[str]:
-    """Return the segments that do worst, and the largest of those that cannot be compared."""
-    found: dict[tuple[str, str], dict[str, Metric]] = {}
-    for metric in metrics:  # the comparisons come first, worst first
-        if metric.name.startswith("segment_"):
-            place = metric.model_version, metric.labels["segment"]
-            found.setdefault(place, {})[metric.name.removeprefix("segment_")] = metric
-    ordered = sorted(found.items(), key=lambda it: _segment_order(it[1]))
-    rows = [
-        (clean(name + _other(version, own_version)), *_segment_row(figures))
-        for (version, name), figures in ordered[:_MOST_SEGMENTS]
-    ]
-    lines = _table(_SEGMENT_HEADS, rows)
-    if hidden := len(ordered) - len(rows):
-        verb = "is" if hidden == 1 else "are"
-        lines.append(f"({_plural(hidden, 'more segment')} {verb} not shown)")
-    return lines
-
-
-def _segment_order(figures: Mapping[str, Metric]) -> tuple[float, float]:
-    excess = figures.get("error_excess") or figures.get("mae_excess")
-    low = None if excess is None else excess.low
-    share = figures.get("share")
-    return (
-        math.inf if low is None else -low,
-        0.0 if share is None or share.value is None else -share.value,
-    )
-
-
-def _segment_row(figures: Mapping[str, Metric]) -> tuple[str, ...]:
-    share = figures.get("share")
-    quality = figures.get("accuracy") or figures.get("mae")
-    excess = figures.get("error_excess") or figures.get("mae_excess")
-    return (
-        _share(share.value if share else None),
-        f"{quality.n:,}" if quality else "0",
-        f"{quality.name.removeprefix('segment_')} {number(quality.value)}" if quality else "-",
-        number(excess.value if excess else None),
-        number(excess.low if excess else None),
-        clean(excess.why) if excess else "",
-    )
-
-
 def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:
     """Return the drift table: what drifted first, what is said of many rows as numbered notes."""
     shown = [result for result in drift if result.drifted is not False or result.effect]
@@ -370,21 +308,21 @@ def _drift_section(drift: Sequence[DriftResult], own_version: str) -> list[str]:
         ]
         for result, row in zip(shown, counts, strict=True)
     ]
-    lines = _table((*_DRIFT_HEADS, *(_DRIFT_COUNTS[place] for place in used), "verdict"), rows)
+    lines = columns((*_DRIFT_HEADS, *(_DRIFT_COUNTS[place] for place in used), "verdict"), rows)
     lines += [f"[{place}] {clean(text)}" for text, place in notes.items()]
     if hidden := len(drift) - len(shown):
         verb = "is" if hidden == 1 else "are"
-        lines.append(f"({_plural(hidden, 'comparison')} in which nothing moved {verb} not shown)")
+        lines.append(f"({plural(hidden, 'comparison')} in which nothing moved {verb} not shown)")
     return lines
 
 
 def _drift_row(result: DriftResult, own_version: str) -> tuple[str, ...]:
     return (
-        clean(result.feature + _other(result.model_version, own_version)),
+        clean(result.feature + of_version(result.model_version, own_version)),
         clean(result.detector),
         _span(result.time - result.since),
-        _share(result.effect),
-        _share(result.effect_low),
+        share(result.effect),
+        share(result.effect_low),
         _p_value(result.p_value),
         f"{result.n:,}",
         f"{result.n_reference:,}",
@@ -404,17 +342,8 @@ def _told(state: str, alert: Alert, own_version: str) -> list[str]:
 
 
 def _title(alert: Alert, own_version: str) -> str:
-    title = clean(alert.title + _other(alert.model_version, own_version))
+    title = clean(alert.title + of_version(alert.model_version, own_version))
     return f"[{alert.severity}] {title}"
-
-
-def _other(version: str, own_version: str) -> str:
-    """Return what marks that something is about another model version than the report's."""
-    return f" [model_version={version}]" if version not in {"", own_version} else ""
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _p_value(value: float | None) -> str:
@@ -428,19 +357,5 @@ def _span(span: timedelta) -> str:
     for unit, name in _UNITS:
         count = round(span / unit)
         if count and abs(span - count * unit) <= span / 20:
-            return _plural(count, name)
+            return plural(count, name)
     return "-"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (heads, *rows)
-    ]

@@ -12,7 +12,8 @@ from mlwatch.collectors.drift.course import Course
 from mlwatch.collectors.drift.unusual import Seen, Subject
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Fault, Memory, Metric
-from mlwatch.records.table import listed, worst_first
+from mlwatch.records.table import worst_first
+from mlwatch.records.words import listed
 from mlwatch.reference import Reference
 from mlwatch.sequential.baseline import FEWEST_DAYS
 from mlwatch.training import PREDICTION

@@ -91,6 +91,12 @@ def look(window: Window, before: Past) -> Look:
     return Look(past, delays, tuple(sorted(day for day in days if day + DAY <= closed)))
 
 
+def delays_of_week(window: Window) -> Delays:
+    """Return how late labels come as the last week alone tells, for who remembers nothing."""
+    recent = window.last(max(window.until - window.since, WEEK))
+    return _delays(delays_in(recent), Past(), recent)
+
+
 def _delays(found: Tallies, past: Past, window: Window) -> Delays:
     """Return how late labels come, and how late they could have been."""
     first = past.first or _first_traffic(window) or window.until

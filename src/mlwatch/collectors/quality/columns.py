@@ -13,7 +13,7 @@ from mlwatch import endpoints
 from mlwatch.profile import Distribution, NumericGrid, Profile
 from mlwatch.profile.values import numbers
 from mlwatch.records import Metric, Tally
-from mlwatch.records.table import listed
+from mlwatch.records.words import listed
 from mlwatch.redaction.values import is_absent
 
 FEWEST = 30

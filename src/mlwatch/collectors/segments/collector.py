@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from mlwatch import buckets, intervals
 from mlwatch.collectors.performance.figures import figures
+from mlwatch.collectors.performance.maturity import maturity
+from mlwatch.collectors.performance.past import delays_of_week
 from mlwatch.collectors.segments.excess import excesses, summary
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Tallies
@@ -24,6 +26,8 @@ class SegmentsCollector:
 
     Each metric bears the segment's name as a label. They have names of their own
     (`segment_accuracy`), so that a rule on `accuracy` does not come to judge fifty small samples.
+    What rests on labels is "immature" as long as the window is, for which the delays of the last
+    week are looked at, and raises no alert.
 
     Args:
         quantile: The share of predictions at which the latency is given.
@@ -41,18 +45,22 @@ class SegmentsCollector:
 
     def collect(self, window: Window) -> Iterator[Metric]:
         """Return the comparison of the segments, worst first, and then the figures of each."""
-        compared = excesses(window.segments, window.scoring)
+        segments, scoring = window.segments, window.scoring
+        mark = maturity(window, delays_of_week(window), window.until).mark
+        compared = excesses(segments, scoring)
         labelled = window.tally("rows").get("labelled", 0)
-        yield summary(compared, labelled, declared=bool(window.segments))
-        yield from compared
-        for parts in window.segments.values():
+        yield mark(summary(compared, labelled, declared=bool(segments)))
+        yield from map(mark, compared)
+        for parts in segments.values():
             rows = sum(_recorded(tallies) for tallies in parts.values())
             for name, tallies in parts.items():
-                for metric in self._figures(tallies, rows, window.scoring):
+                measured = [*self._traffic(tallies, rows, scoring)]
+                measured += map(mark, _performance(tallies, scoring))
+                for metric in measured:
                     labels = {"segment": name, **metric.labels}
                     yield replace(metric, name=f"segment_{metric.name}", labels=labels)
 
-    def _figures(self, tallies: Tallies, rows: int, scoring: Scoring) -> Iterator[Metric]:
+    def _traffic(self, tallies: Tallies, rows: int, scoring: Scoring) -> Iterator[Metric]:
         n = _recorded(tallies)
         if n:
             yield Metric("share", n / rows, *intervals.share(n, rows), rows)
@@ -63,8 +71,11 @@ class SegmentsCollector:
             labels = {"quantile": f"{self.quantile:g}"}
             yield Metric("latency_ms", *ends, sum(latency.values()), labels)
         yield from _predictions(tallies, scoring)
-        found = {metric.name: metric for metric in figures(tallies, scoring)}
-        yield from (found[name] for name in _PERFORMANCE if name in found)
+
+
+def _performance(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
+    found = {metric.name: metric for metric in figures(tallies, scoring)}
+    yield from (found[name] for name in _PERFORMANCE if name in found)
 
 
 def _recorded(tallies: Tallies) -> int:
