@@ -61,7 +61,7 @@ def content(database: Path) -> dict[str, object]:
             ).fetchall(),
             "metrics": ask(
                 "SELECT key, value, low, high, n FROM metrics WHERE name != 'monitoring_fault' "
-                "AND name NOT LIKE 'monitor^_%' ESCAPE '^' ORDER BY key"  # of the process itself
+                "AND model_version != '' ORDER BY key"  # others are of the process and its machine
             ).fetchall(),
             "alerts": ask("SELECT key, state, title FROM alerts ORDER BY key").fetchall(),
         }
