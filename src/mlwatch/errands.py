@@ -21,6 +21,7 @@ class Answer:
         seconds: How long it took, or has taken so far.
         ended: Whether it has ended, and so has a value or a fault.
         begun: Whether it was begun; False where the process can start no more threads.
+        known: Whether it was begun by an earlier run, and still goes on.
         value: What it returned.
         fault: What it raised.
     """
@@ -28,6 +29,7 @@ class Answer:
     seconds: float
     ended: bool
     begun: bool = True
+    known: bool = False
     value: Any = None
     fault: Fault | None = None
 
@@ -50,16 +52,16 @@ class Errands:
             calls: By a name that stays the same from one time to the next.
             timeout: Seconds from the begin of a call for which it is waited for.
         """
-        errands = {name: self._begin(name, call) for name, call in calls.items()}
-        return {name: errand.wait(timeout) for name, errand in errands.items()}
+        known = {name for name in calls if self._goes_on(name)}
+        for name in calls.keys() - known:
+            self._begun[name] = _Errand(name, calls[name])
+            self._begun[name].start()
+        errands = {name: self._begun[name] for name in calls}
+        return {name: each.wait(timeout, known=name in known) for name, each in errands.items()}
 
-    def _begin(self, name: str, call: Callable[[], object]) -> _Errand:
+    def _goes_on(self, name: str) -> bool:
         last = self._begun.get(name)
-        if last is not None and last.answer is None and last.pid == os.getpid():
-            return last
-        errand = self._begun[name] = _Errand(name, call)
-        errand.start()
-        return errand
+        return last is not None and last.answer is None and last.pid == os.getpid()
 
 
 @dataclass(eq=False)
@@ -76,11 +78,12 @@ class _Errand:
         if not _threads.start(self._run):
             self._end(Answer(0.0, ended=False, begun=False))
 
-    def wait(self, timeout: float) -> Answer:
+    def wait(self, timeout: float, *, known: bool) -> Answer:
         left = self.begun + timeout - time.monotonic()
         if self._done.acquire(timeout=max(0.0, left)):
             self._done.release()  # for others who wait for the same
-        return self.answer or Answer(time.monotonic() - self.begun, ended=False)
+        seconds = time.monotonic() - self.begun
+        return self.answer or Answer(seconds, ended=False, known=known)
 
     def _run(self) -> None:
         value: object = None

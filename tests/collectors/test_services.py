@@ -18,10 +18,10 @@ import pytest
 from tests.collectors.servers import drip, flood, garbage, hang, serving, status
 from tests.traffic import window
 
-from mlwatch import Monitor
+from mlwatch import Monitor, Table
 from mlwatch.alerting import Threshold
 from mlwatch.collectors import ServiceCollector
-from mlwatch.errors import ConfigurationError, StoreError
+from mlwatch.errors import ConfigurationError, ConflictError, StoreError
 from mlwatch.stores import JSONLStore, MemoryStore, SQLiteStore
 from mlwatch.testing import ManualClock, RecordingNotifier
 
@@ -91,23 +91,32 @@ def test_what_is_asked():
     assert third[0] == "GET /?q=1 HTTP/1.1"
 
 
+def test_an_address_of_version_6():
+    """In brackets, with and without a port."""
+    try:
+        with serving(status(200), address="::1") as server:
+            assert one(f"http://[::1]:{server.port}/") == (1.0, 200, "")
+            assert f"Host: [::1]:{server.port}\r\n" in server.requests[0]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert "BadStatusLine" not in one("http://[::1]")[2]
+
+
 @pytest.mark.parametrize("slow", [hang, drip])
 def test_a_service_that_never_answers_is_down_in_time(slow):
     """One deadline for all of it, also where something comes all the time; no thread is left."""
     with serving(slow) as server:
-        begun = time.monotonic()
         found = figures({"api": f"http://{server.place}/"}, timeout=0.3)["api"]
-        taken = time.monotonic() - begun
         assert found["service_up"].why == "no answer within 0.3 s"
         assert found["service_status_code"].value is None
         assert found["service_latency_ms"].value is None
-        assert taken >= 0.29
-        # The time limit of a socket holds for each letter: it would never strike.
+        # The time limit of a socket holds for each letter: it would never strike, and the check
+        # would go on for ever. It is begun anew, so the one before has ended.
         collector = ServiceCollector({"api": f"http://{server.place}/"}, timeout=0.1)
-        for _ in range(3):
+        end = time.monotonic() + 30
+        while len(server.requests) < 4 and time.monotonic() < end:
             list(collector.collect(EMPTY))
-            time.sleep(0.2)
-        assert len(server.requests) == 4  # so each had ended before the next
+        assert len(server.requests) == 4
 
 
 def test_a_body_without_an_end_is_not_read():
@@ -193,6 +202,20 @@ def test_odd_redirects_are_down(location):
         up, _, why = one(f"http://{here.place}/")
     assert up == 0.0
     assert why
+
+
+def test_a_redirect_with_odd_letters_is_quoted():
+    """What a redirect leads to cannot break out of its line, and is not shown."""
+
+    def odd(server, request, made):
+        is_first = request.startswith("GET / ")
+        (status(302, "Location: /a b\x7f?c=\xfc") if is_first else status(500))(
+            server, request, made
+        )
+
+    with serving(odd) as server:
+        assert one(f"http://{server.place}/") == (0.0, 500, "status 500")
+        assert server.requests[1].startswith("GET /a%20b%7F?c=%C3%BC HTTP/1.1\r\n")
 
 
 def test_a_circle_of_redirects_ends():
@@ -349,13 +372,6 @@ def test_all_are_asked_side_by_side():
     found = figures({str(place): meet.wait for place in range(20)}, timeout=30)
     assert {each["service_up"].value for name, each in found.items() if name != "store"} == {1.0}
 
-    with serving(hang) as server:
-        begun = time.monotonic()
-        found = figures({str(i): f"http://{server.place}/" for i in range(10)}, timeout=0.5)
-        taken = time.monotonic() - begun
-    assert sum(each["service_up"].value == 0.0 for each in found.values()) == 10
-    assert taken < 10 * 0.5
-
 
 # Secrets and proxies
 
@@ -448,6 +464,26 @@ def test_once_a_cycle_and_about_no_version():
     assert told.alerts == []
 
 
+def test_however_often_a_cycle_is_tried_services_are_asked_once():
+    """Where another worker has written first, only the judging is done again."""
+    calls = []
+
+    class Contended(MemoryStore):
+        left = 3
+
+        def write(self, batch):
+            if batch.id.startswith("cycle/") and self.left:
+                self.left -= 1
+                raise ConflictError("someone else was first")
+            super().write(batch)
+
+    store = Contended()
+    collectors = [ServiceCollector({"db": partial(calls.append, 1)})]
+    Monitor(store=store, model="m", collectors=collectors, clock=ManualClock()).run_cycle()
+    assert (store.left, len(calls)) == (0, 1)
+    assert len([row for row in store.read(Table.metrics) if row.name == "service_up"]) == 2
+
+
 def test_a_service_that_is_down_alerts_with_its_reason():
     """By a plain threshold; it resolves when the service is back, whichever version looks."""
     told, clock, store = RecordingNotifier(), ManualClock(), MemoryStore()
@@ -513,8 +549,9 @@ def test_wrong_timeouts_are_refused(timeout):
 
 def test_an_authority_that_is_not_there_is_refused(tmp_path):
     """When the collector is made."""
-    with pytest.raises(ConfigurationError, match="is no file"):
-        ServiceCollector(cafile=tmp_path / "none.pem")
+    for cafile in (tmp_path / "none.pem", tmp_path, 5):
+        with pytest.raises(ConfigurationError, match="is no file"):
+            ServiceCollector(cafile=cafile)
 
 
 # gevent

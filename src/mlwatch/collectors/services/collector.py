@@ -84,7 +84,7 @@ class ServiceCollector:
             raise ConfigurationError(
                 f"ServiceCollector(timeout={self.timeout!r}): must be seconds above 0"
             )
-        if self.cafile is not None and not Path(self.cafile).is_file():
+        if self.cafile is not None and not _is_file(self.cafile):
             raise ConfigurationError(f"ServiceCollector(cafile={self.cafile!r}): is no file")
         for name, service in self.services.items():
             self._checks[name] = self._made(name, service)
@@ -145,10 +145,10 @@ class ServiceCollector:
             yield Metric("service_latency_ms", answer.seconds * 1e3, n=1, labels=labels)
 
     def _read(self, answer: Answer) -> Reply:
-        if not answer.ended and answer.seconds < 2 * self.timeout:
-            return Reply(why=f"no answer within {self.timeout:g} s")
-        if not answer.ended:
+        if answer.known:
             return Reply(why=f"a check that was begun {answer.seconds:,.0f} s ago has not ended")
+        if not answer.ended:
+            return Reply(why=f"no answer within {self.timeout:g} s")
         if answer.fault is not None:
             return Reply(why=self._told(answer.fault))
         if isinstance(answer.value, Reply):
@@ -188,6 +188,10 @@ def _parsed(name: str, service: str) -> SplitResult:
     if not service.isascii() or any(char.isspace() or not char.isprintable() for char in service):
         raise ConfigurationError(f"{told}: the URL holds a blank, or a letter to be encoded")
     return url
+
+
+def _is_file(path: object) -> bool:
+    return isinstance(path, str | os.PathLike) and Path(path).is_file()
 
 
 def _is_number(value: object) -> bool:

@@ -6,12 +6,14 @@ import base64
 import http.client
 from contextlib import closing
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from mlwatch.collectors.services.line import AsFile, Deadline, Line, SecureLine
 
 PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECTS = 5
+_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
+"""What is not quoted in a path and a query; all else no redirect may put there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,11 @@ def _ask(url: SplitResult, deadline: Deadline, cafile: str | None) -> tuple[int,
     host, port = url.hostname or "", url.port or PORTS[url.scheme]
     with closing(Line(host, port, deadline)) as plain:
         line = SecureLine(plain, host, cafile) if url.scheme == "https" else plain
-        talk = http.client.HTTPConnection(host, url.port, timeout=0)
+        talk = http.client.HTTPConnection(host, port)
+        talk.default_port = PORTS[url.scheme]
         talk.sock = line
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        talk.request("GET", target, headers=_headers(url))
+        talk.request("GET", quote(target, safe=_AS_IT_IS), headers=_headers(url))
         response = http.client.HTTPResponse(AsFile(line), method="GET")  # type: ignore[arg-type]
         response.begin()
         return response.status, response.getheader("Location")

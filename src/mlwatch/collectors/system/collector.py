@@ -63,7 +63,7 @@ class SystemCollector:
         timer: A monotonic clock in seconds.
 
     Raises:
-        ConfigurationError: `mounts` is not a list of texts.
+        ConfigurationError: `mounts` is not a list of folders, or `cgroup` no `Cgroup`.
     """
 
     mounts: Iterable[str | os.PathLike[str]] = ("/",)
@@ -81,6 +81,8 @@ class SystemCollector:
             raise ConfigurationError(
                 f"SystemCollector(mounts={given!r}): must be a list, such as ['/']"
             )
+        if not isinstance(self.cgroup, Cgroup):
+            raise ConfigurationError(f"SystemCollector(cgroup={self.cgroup!r}): give Cgroup(...)")
         mounts = tuple(dict.fromkeys(map(_mount, given)))
         object.__setattr__(self, "mounts", mounts)
 
