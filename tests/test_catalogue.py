@@ -24,7 +24,9 @@ from mlwatch.collectors import (
 from mlwatch.records import DriftPolicy, Metric, Segment
 from mlwatch.reference import Reference
 
-OF_THE_CYCLE = {"monitoring_fault"} | {name for name in CATALOGUE if name.startswith("monitor_")}
+OF_THE_CYCLE = {"monitoring_fault", "version_difference"} | {
+    name for name in CATALOGUE if name.startswith("monitor_")
+}
 """What a cycle measures of itself, over its collectors."""
 
 UNITS = {

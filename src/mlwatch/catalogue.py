@@ -487,6 +487,14 @@ _SPECS = (
         "Mean share of traffic that moved, over all features; hides the feature that moved.",
     ),
     MetricSpec(
+        "version_difference",
+        "difference",
+        "gauge",
+        "",
+        "A metric of another model version less that of the monitor's own.",
+        ("metric", "version"),
+    ),
+    MetricSpec(
         "calibration_days",
         "days",
         "gauge",

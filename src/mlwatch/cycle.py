@@ -46,6 +46,7 @@ from mlwatch.retention import prune
 from mlwatch.rollup import roll_up
 from mlwatch.selfwatch import watch
 from mlwatch.status import Status
+from mlwatch.versions import compare
 from mlwatch.window import Window
 
 T = TypeVar("T")
@@ -157,6 +158,7 @@ class Cycle:
         for each in found:
             self._collect(each, each.states)
         metrics = [_stamp(it, f.window) for f in found for it in f.of(Metric)]
+        metrics += [_stamp(it, windows[0]) for it in compare(metrics, windows[0].model_version)]
         metrics += [_of_model(it, windows[0]) for it in apart.of(Metric)]
         drift = [_stamp(it, f.window) for f in found for it in f.of(DriftResult)]
         faults = [fault for fault in health.values() if fault is not None]

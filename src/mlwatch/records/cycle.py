@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mlwatch.records.metric_table import is_of_other_version, span_apart
 from mlwatch.records.results import IMMATURE, Alert, DriftResult, Fault, Metric
-from mlwatch.records.table import is_of_other_version, render, span_apart
+from mlwatch.records.table import render
 
 if TYPE_CHECKING:
     import pandas as pd

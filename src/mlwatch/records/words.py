@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlwatch.records.results import Metric
+
 _MOST_NAMES = 5
 
 
@@ -11,6 +13,18 @@ def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     rest = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def named(metric: Metric, *more: str) -> str:
+    """Return the name of a metric with its labels, and more of the like."""
+    labels = [f"{name}={metric.labels[name]}" for name in sorted(metric.labels)]
+    return f"{metric.name} [{', '.join([*labels, *more])}]" if labels or more else metric.name
+
+
+def interval(metric: Metric) -> str:
+    """Return the ends of a metric's interval, or nothing where it has none."""
+    bounded = metric.low is not None or metric.high is not None
+    return f"{number(metric.low)} to {number(metric.high)}" if bounded else ""
 
 
 def number(value: float | None) -> str:

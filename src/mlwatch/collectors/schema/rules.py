@@ -13,7 +13,7 @@ import numpy as np
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile.values import category, numbers
-from mlwatch.records.table import listed
+from mlwatch.records.words import listed
 from mlwatch.redaction.values import is_absent
 
 Rule: TypeAlias = Callable[[Any], bool]
