@@ -81,6 +81,8 @@ def as_status(status: Any) -> tuple[int, Reason]:
 
 def as_level(level: Any) -> tuple[str, Reason]:
     """Return the level of a line of the log, by its number or its name; "INFO" for what is none."""
+    if type(level) is int:  # as logging has them
+        return log_levels.of_number(level), None
     known_as = salvage(_level, level, None)
     return ("INFO", "bad_level") if known_as is None else (known_as, None)
 
