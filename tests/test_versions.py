@@ -185,8 +185,8 @@ def measured(rng, version, reference):
     story = [predicted(i, float(scores[i]), latency_ms=float(took[i])) for i in range(300)]
     view = window([*story, *(told(i, int(true[i])) for i in range(300))], reference)
     for collector in (TrafficCollector(), PredictionsCollector(), PerformanceCollector()):
-        for it in collector.collect(view):
-            yield replace(it, model_version=version)
+        found = (it for it in collector.collect(view) if isinstance(it, Metric))
+        yield from (replace(it, model_version=version) for it in found)
 
 
 @pytest.mark.parametrize(
