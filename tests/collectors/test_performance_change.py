@@ -165,7 +165,7 @@ def test_nothing_is_found_while_nothing_changes(draw):
 def test_false_verdicts_keep_to_the_level():
     """Without a margin each figure is found worse no more often than its share of the budget.
 
-    The budget of an alarm an hour leaves each of 10 figures 2.5% of the cycles.
+    The budget of an alarm an hour leaves each of 10 figures 0.83% of the cycles.
     """
     policy = DriftPolicy(budget=AlarmBudget(alarms=24, per="day"))
     rng = np.random.default_rng(5)
@@ -175,7 +175,7 @@ def test_false_verdicts_keep_to_the_level():
         found = changes(reference, counted(reference, *scored(rng, 300)), policy, margin=0.0)
         worse += [name for name, change in found.items() if change.verdict == "drifted"]
 
-    level = 0.25 / 10
+    level = 0.25 / 3 / 10
     allowed = level + 3 * np.sqrt(level / rounds)
     for name in set(worse):
         assert worse.count(name) / rounds <= allowed, name
