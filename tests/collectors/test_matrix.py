@@ -24,9 +24,18 @@ from mlwatch.testing import ManualClock, MemoryStore
 
 NOON = datetime(2024, 1, 3, 12, tzinfo=UTC)
 POLICY = DriftPolicy(independent_labels=True)
+RULES = [
+    collectors.NotMissing(),
+    collectors.Range(0, 1),
+    collectors.OneOf("a", 1),
+    collectors.Pattern("a+"),
+]
 MADE: dict[str, Callable[[], Any]] = {
     "DriftCollector": lambda: collectors.DriftCollector(detectors(), POLICY),
     "ErrorRateCollector": lambda: collectors.ErrorRateCollector(POLICY),
+    "BusinessCollector": lambda: collectors.BusinessCollector("predictions - 2 * errors"),
+    "RetentionValue": lambda: collectors.RetentionValue(100.0, 5.0, 0.3),
+    "Schema": lambda: collectors.Schema({"c": RULES}),
 }
 """Collectors that are not made without arguments, or are more telling with some."""
 
@@ -93,7 +102,7 @@ def check(report: CycleReport) -> None:
 
 
 def check_metric(metric: Metric) -> None:
-    spec = CATALOGUE[metric.name]
+    unit = "" if metric.name == "business" else CATALOGUE[metric.name].unit
     assert metric.n >= 0, metric
     assert metric.reference is None or math.isfinite(metric.reference), metric
     if metric.value is None:
@@ -104,7 +113,7 @@ def check_metric(metric: Metric) -> None:
     assert math.isfinite(low), metric
     assert math.isfinite(high), metric
     assert low <= metric.value <= high, metric
-    if spec.unit == "share" and metric.name != "r2":
+    if unit == "share" and metric.name != "r2":
         assert low >= 0, metric
         assert high <= 1, metric
 
