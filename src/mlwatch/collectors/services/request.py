@@ -57,7 +57,8 @@ def _ask(url: SplitResult, deadline: Deadline, cafile: str | None) -> tuple[int,
         talk.default_port = PORTS[url.scheme]
         talk.sock = line
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        talk.request("GET", quote(target, safe=_AS_IT_IS), headers=_headers(url))
+        quoted = quote(target, safe=_AS_IT_IS, encoding="latin-1")  # as `http.client` reads it
+        talk.request("GET", quoted, headers=_headers(url))
         response = http.client.HTTPResponse(AsFile(line), method="GET")  # type: ignore[arg-type]
         response.begin()
         return response.status, response.getheader("Location")
