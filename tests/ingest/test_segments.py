@@ -16,8 +16,10 @@ from mlwatch.segments import read_key
 from mlwatch.spool import DiskSpool
 from mlwatch.stores import MemoryStore, SQLiteStore
 from mlwatch.testing import ManualClock
+from mlwatch.window import DELAY
 
 SEGMENTS = ("c", Segment("x", bins=(-1, 0.5)), Segment())
+ARRIVING = {"arrived", "late", "changed", "unmatched"}
 ROWS = 400
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -58,11 +60,11 @@ def story():
 
 
 def counted(tallies):
-    """Return tallies without those of features, which segments do not have."""
+    """Return tallies without what segments do not have: features, and labels as they arrive."""
     return {
         name: dict(tally)
         for name, tally in tallies.items()
-        if not name.startswith(PREFIX) and name != CODES
+        if not name.startswith((PREFIX, DELAY)) and name not in {CODES, *ARRIVING}
     }
 
 
