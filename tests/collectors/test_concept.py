@@ -16,7 +16,7 @@ from mlwatch.collectors import ConceptDriftCollector
 from mlwatch.collectors.concept.numbers import shift
 from mlwatch.detectors.evidence import share_bounds
 from mlwatch.records import Memory, Pane
-from mlwatch.scoring import FIXED
+from mlwatch.scoring import FIXED, fit_scoring
 from mlwatch.spans import DAY, HOUR
 from mlwatch.stores import MemoryStore
 from mlwatch.testing import ManualClock, RecordingNotifier
@@ -308,3 +308,13 @@ def test_a_new_reference_ends_its_episodes():
     assert [it.verdict for it in found if isinstance(it, Metric)] == ["stable", "stable"]
     kept = list(ConceptDriftCollector().collect(replace(turned, memory=memory.body)))
     assert kept[-1].body["episodes"] == memory.body["episodes"]
+
+
+def test_errors_that_are_all_alike_have_no_variance_to_compare_by():
+    """A model that is always off by the same gives no change, whatever rounding adds to sums."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=50)
+    for error in rng.random(30):
+        _, tallies = fit_scoring(true + error, true, "regression", None, 0.5)
+        alike = tallies["residual"]
+        assert shift(alike, alike, "e", "e2", tests=1) is None

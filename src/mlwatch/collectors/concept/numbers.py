@@ -91,11 +91,15 @@ def shift(past: Tally, now: Tally, name: str, squares: str, *, tests: int) -> Sh
 
 
 def _moments(tally: Tally, name: str, squares: str) -> tuple[float, float]:
-    """Return a mean and a variance, 0 where it is what the rounding of the sums can make."""
+    """Return a mean and a variance, 0 where it is what rounding can make.
+
+    That of the sums, and that of float64 in each of the squares.
+    """
     n = tally["n"]
     total, square = tally.get(name, 0) / FIXED, tally.get(squares, 0) / FIXED
     variance = (square - total**2 / n) / (n - 1)
-    return total / n, variance if variance > (1 + 2 * abs(total / n)) / FIXED else 0.0
+    rounding = (1 + 2 * abs(total / n)) / FIXED + 2.0**-50 * square / n
+    return total / n, variance if variance > rounding else 0.0
 
 
 def _blank(feature: str, detector: str, past: Tally, now: Tally) -> DriftResult:
