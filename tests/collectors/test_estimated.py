@@ -8,6 +8,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from tests.collectors.scored import counted, measured
 from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch import Monitor, Reference
@@ -15,10 +16,8 @@ from mlwatch.collectors import EstimatedPerformanceCollector
 from mlwatch.collectors.estimated.calibration import Calibration
 from mlwatch.collectors.estimated.figures import NAMES, realised
 from mlwatch.profile import Distribution
-from mlwatch.records import Pane, join_key
 from mlwatch.stores import MemoryStore
 from mlwatch.testing import ManualClock
-from mlwatch.window import Window
 
 FIGURES = {
     "accuracy": accuracy_score,
@@ -55,34 +54,6 @@ def fitted(rng, n=5000, threshold=0.4):
 
 
 KNOWN = fitted(np.random.default_rng(0), 100)
-
-
-def counted(reference, scores, outcomes=None, labelled=0):
-    """Return a window of predictions, of which the first are labelled."""
-    scoring = reference.scoring
-    said = scores >= scoring.threshold
-    grid = scoring.grid
-    tallies = {
-        "score": Distribution.count("score", grid, scores).to_tally(),
-        "label": {"0": int((~said).sum()), "1": int(said.sum())},
-        "rows": {"recorded": len(scores), "labelled": labelled},
-    }
-    if labelled:
-        known, true, said = scores[:labelled], outcomes[:labelled], said[:labelled].astype(int)
-        tallies["confusion"] = {
-            join_key(a, b): int(((said == a) & (true == b)).sum()) for a in (0, 1) for b in (0, 1)
-        }
-        for name in (0, 1):
-            given = Distribution.count("score", grid, known[true == name])
-            tallies[f"given/{name}"] = given.to_tally()
-    pane = Pane(model="m", time=START, span=HOUR, tallies=tallies)
-    return Window("m", "1", START, START + HOUR, (pane,), reference)
-
-
-def measured(view):
-    """Return the metrics by name, and the differences by the name of their figure."""
-    found = list(EstimatedPerformanceCollector().collect(view))
-    return {it.name if not it.labels else it.labels["metric"]: it for it in found}
 
 
 def by_rows(reference, scores):

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
+from tests.collectors.scored import counted, measured
 from tests.real_data.playing import BIG, MARGIN, WEEK, Story, play, shared
 
+from mlwatch import Reference
 from truth.traffic import Traffic, effect, spread
 
 pytestmark = pytest.mark.slow
@@ -14,6 +16,7 @@ YEARS = ["2016", "2017", "2018"]
 REFERENCE = "acs_employment_ma_2015_reference.csv.gz"
 NO_FEATURES = ["id", "year", "prediction", "predicted_probability", "employed"]
 LATER = "acs_employment_ma_2016_2018_predictions.csv.gz"
+LABELS = "acs_employment_ma_2016_2018_labels.csv.gz"
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +121,29 @@ def test_a_block_of_other_people_is_found(people, before):
     assert min(first.values()) > "2017-11-29"
     assert {"prediction", "AGEP", "SCHL", "RELP", "MAR"} <= set(first)
     assert story.exaggerated(before, autumn) == []
+
+
+def test_accuracy_is_estimated_before_labels_come():
+    """Of 20 chunks of 10,000 people the estimate is off by .005 on average, half of a constant's.
+
+    The method from raw rows is off by .0048 there, and the chunks' own sampling by .003.
+    """
+    past = pd.read_csv(shared(REFERENCE))
+    later = pd.read_csv(shared(LATER)).merge(pd.read_csv(shared(LABELS)), on="id")
+    scores, true = past["predicted_probability"].to_numpy(), past["employed"].to_numpy()
+    reference = Reference.fit({"x": scores}, predictions=scores, outcomes=true, task="binary")
+    usual = np.mean((scores >= 0.5) == true)
+    off, off_if_constant = [], []
+    for start in range(0, 200_000, 10_000):
+        rows = later[start : start + 10_000]
+        served = rows["predicted_probability"].to_numpy()
+        came = rows["employed"].to_numpy()
+        realised = np.mean((served >= 0.5) == came)
+        found = measured(counted(reference, served, came, 10_000))
+        estimated = found["estimated_accuracy"]
+        assert found["accuracy"].value == pytest.approx(realised - estimated.value, abs=1e-12)
+        assert estimated.verdict == ""
+        off.append(abs(realised - estimated.value))
+        off_if_constant.append(abs(realised - usual))
+    assert np.mean(off) < 0.005
+    assert np.mean(off) < 0.6 * np.mean(off_if_constant)
