@@ -152,7 +152,7 @@ def test_the_report_shows_them_side_by_side(played):
     assert "version 2" in head
     assert row.endswith("worse")
     assert row.split()[1] == f"{played[1]['accuracy'].value:.4g}"
-    assert not any(line.startswith("version_difference") for line in lines)
+    assert not any(line.startswith(("version_difference", "confusion ")) for line in lines[at:])
 
 
 def test_nobody_is_alerted(played):
@@ -161,13 +161,13 @@ def test_nobody_is_alerted(played):
 
 
 def test_two_equal_versions_are_hardly_ever_worse():
-    """Of fifty pairs of the same model at most two have any certain difference, as 1% would."""
+    """Of thirty pairs of the same model at most two have any certain difference."""
     rng = np.random.default_rng(5)
     reference = Reference.fit(
         {"x": rng.random(200)}, predictions=rng.random(200), outcomes=rng.integers(0, 2, 200)
     )
     certain, held = 0, []
-    for _ in range(50):
+    for _ in range(30):
         found = [it for version in "12" for it in measured(rng, version, reference)]
         differences = by_metric(compare(found, "1"))
         certain += any(

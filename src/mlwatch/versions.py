@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mlwatch import intervals
 from mlwatch.catalogue import CATALOGUE
@@ -31,17 +32,21 @@ def compare(metrics: Sequence[Metric], own: str) -> list[Metric]:
         metrics: The metrics of a cycle, all versions.
         own: The version with which the others are compared.
     """
-    by_version: dict[str, dict[str, Metric]] = {}
+    by_version: dict[str, dict[_Key, Metric]] = {}
     for metric in metrics:
-        by_version.setdefault(metric.model_version, {})[named(metric)] = metric
+        key = (named(metric), metric.since, metric.time)
+        by_version.setdefault(metric.model_version, {})[key] = metric
     ours = by_version.pop(own, {})
     found: list[Metric] = []
     for version, theirs in by_version.items():
-        count = theirs.get("prediction_count")
-        if count is not None and count.value:
-            pairs = [_Pair(theirs[name], ours[name], version) for name in ours if name in theirs]
+        counts = (it for it in theirs.values() if it.name == "prediction_count")
+        if any(count.value for count in counts):
+            pairs = [_Pair(theirs[key], ours[key], version) for key in ours if key in theirs]
             found += _judged([pair for pair in pairs if pair.is_comparable])
     return found
+
+
+_Key = tuple[str, datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +72,22 @@ class _Pair:
 
     def to_metric(self, widening: float) -> Metric:
         """Return the difference, with a verdict on an interval so many times as wide."""
-        labels = {"metric": named(self.own), "version": self.version}
-        n = min(self.other.n, self.own.n)
+        blank = Metric(
+            "version_difference",
+            None,
+            n=min(self.other.n, self.own.n),
+            labels={"metric": named(self.own), "version": self.version},
+            since=self.own.since,
+            time=self.own.time,
+        )
         if self.other.value is None or self.own.value is None:
             lacks = self.other.why or self.own.why
-            return Metric(
-                "version_difference", None, n=n, labels=labels, verdict="not enough data", why=lacks
-            )
+            return replace(blank, verdict="not enough data", why=lacks)
         if self.ends is None:  # such as counts, which differ as the traffic is shared out
-            value = self.other.value - self.own.value
-            return Metric("version_difference", value, n=n, labels=labels)
+            return replace(blank, value=self.other.value - self.own.value)
         value, low, high = intervals.difference(*self.ends)
         verdict = self._verdict(value - (value - low) * widening, value + (high - value) * widening)
-        return Metric("version_difference", value, low, high, n, labels, verdict)
+        return replace(blank, value=value, low=low, high=high, verdict=verdict)
 
     def _verdict(self, low: float, high: float) -> str:
         if low <= 0 <= high:

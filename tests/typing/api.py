@@ -316,6 +316,7 @@ def record(monitor: Monitor) -> None:
     )
     monitor.record_outcome("a", 1, timestamp=NOW)
     monitor.record_request("/predict", 200, 3.0, timestamp=NOW)
+    monitor.record_log("ERROR")
     with monitor.observe({"x": 1.0}, segment="web") as seen:
         assert_type(seen, Observation)
         seen.prediction, seen.probability, seen.outcome = "yes", 0.7, "no"

@@ -10,7 +10,7 @@ from mlwatch.records.keys import join_key
 from mlwatch.records.results import EPOCH, IMMATURE, Metric
 from mlwatch.records.words import clean, columns, interval, named, number
 
-OWN_SECTION = {
+_OWN_SECTION = {
     "drift",
     "prediction_drift",
     "outcome_drift",
@@ -32,7 +32,7 @@ def metric_section(
     metrics: Sequence[Metric], own_version: str, since: datetime, time: datetime
 ) -> list[str]:
     """Return the table of metrics; what they are on the reference only where that is known."""
-    apart = set(OWN_SECTION)
+    apart = set(_OWN_SECTION)
     if sum(metric.name == "confusion" for metric in metrics) > _MOST_CELLS:
         apart.add("confusion")
     worse = {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from mlwatch.records.metric_table import OWN_SECTION, metric_section
+from mlwatch.records.metric_table import metric_section
 from mlwatch.records.results import Alert, DriftResult, Fault, Metric
 from mlwatch.records.segment_table import segment_section
 from mlwatch.records.version_table import version_sections
@@ -71,7 +71,7 @@ def render(
         metric_section(metrics, model_version, since, time),
         segment_section(metrics, model_version),
         _drift_section(drift, model_version),
-        *version_sections(metrics, model_version, leave_out=OWN_SECTION),
+        *version_sections(metrics, model_version),
         tail,
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
