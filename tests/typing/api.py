@@ -38,6 +38,7 @@ from mlwatch import (
     Receipt,
     Reference,
     Retention,
+    Segment,
     Severity,
     Status,
     Table,
@@ -290,7 +291,7 @@ def make(reference: Reference) -> Monitor:
         window=timedelta(hours=1),
         every=timedelta(minutes=1),
         capture=CaptureOptions(spool="memory", strict=True, retention=Retention()),
-        drift=DriftPolicy(margin=0.2),
+        drift=DriftPolicy(margin=0.2, segments=("x", Segment("y", bins=[1, 2.5]), Segment())),
         alerts=AlertPolicy(cooldown=timedelta(0)),
         clock=ManualClock(NOW),
     )
@@ -321,6 +322,8 @@ def record(monitor: Monitor) -> None:
         assert_type(seen, Observation)
         seen.prediction, seen.probability, seen.outcome = "yes", 0.7, "no"
     ids = monitor.record_batch({"x": [1.0]}, [0.5], request_ids=["a"], timestamp=NOW)
+    monitor.record_batch({"x": [1.0]}, [0.5], segments=["web"])
+    monitor.record_batch({"x": [1.0]}, [0.5], segments="web")
     assert_type(ids, Sequence[str])
     monitor.record_outcomes(ids, [1])
 
