@@ -1,15 +1,13 @@
 """Watch a churn model while it serves: outcomes come late, and alerts are told as they arise.
 
-    python examples/churn/continuous.py                # made-up customers, ends after 12 seconds
-    python examples/churn/continuous.py --seconds 60   # or at any time, by Ctrl-C
+    python examples/churn/continuous.py                   # 1,200 made-up customers, then it ends
+    python examples/churn/continuous.py --customers 9999  # or at any time, by Ctrl-C
 
-A month takes half a second here: so long after a customer was scored it is known whether he left.
-A third of the way a campaign wins customers who are new and can leave at any time: they drift from
-what the model knows, and the money that is at stake rises above a line.
+After a third of them a campaign wins customers who are new and can leave at any time: they drift
+from what the model knows, and what is at stake rises above a line.
 """
 
 import argparse
-import time
 from collections import deque
 from contextlib import suppress
 from datetime import timedelta
@@ -23,8 +21,8 @@ from mlwatch.alerting import Threshold
 from mlwatch.records import Alert
 from mlwatch.stores import MemoryStore
 
-MONTH = 0.5  # seconds
-AT_STAKE = Threshold("revenue_at_risk", above=200_000, severity="critical")
+LATER = 200  # so many customers after one was scored it is known whether he left
+AT_STAKE = Threshold("revenue_at_risk", above=100_000, severity="critical")
 
 
 def tell(alert: Alert) -> None:
@@ -32,28 +30,29 @@ def tell(alert: Alert) -> None:
     print(f"{alert.state:8} {alert.severity}: {alert.title}", flush=True)
 
 
-def serve(monitor: Monitor, model: Pipeline, seconds: float) -> None:
-    """Answer one request after the other, and tell of each outcome a month later."""
-    begin = now = time.monotonic()
-    waiting: deque[tuple[float, str, bool]] = deque()
-    calm = make_customers(20_000, newcomers=0.1, seed=3).itertuples()
-    campaign = make_customers(20_000, newcomers=0.6, seed=4).itertuples()
-    while now < begin + seconds:
-        customer = next(calm if now < begin + seconds / 3 else campaign)
+def arriving(count: int) -> pd.DataFrame:
+    """Return customers as they come: usual ones, and then those of the campaign."""
+    usual = make_customers(count // 3, newcomers=0.1, seed=3)
+    campaign = make_customers(count - len(usual), newcomers=0.6, seed=4)
+    return pd.concat([usual, campaign], ignore_index=True)
+
+
+def serve(monitor: Monitor, model: Pipeline, customers: pd.DataFrame) -> None:
+    """Answer one request after the other, and tell of each outcome later."""
+    waiting: deque[tuple[str, bool]] = deque()
+    for customer in customers.itertuples():
         features = {name: getattr(customer, name) for name in FEATURES}
         with monitor.observe(features) as seen:
             seen.prediction = float(model.predict_proba(pd.DataFrame([features]))[0, 1])
-        waiting.append((now + MONTH, seen.request_id, customer.Churn))
-        while waiting[0][0] <= now:
-            _, request_id, left = waiting.popleft()
-            monitor.record_outcome(request_id, left)
-        now = time.monotonic()
+        waiting.append((seen.request_id, customer.Churn))
+        if len(waiting) > LATER:
+            monitor.record_outcome(*waiting.popleft())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Watch a churn model while it serves.")
-    parser.add_argument("--seconds", type=float, default=12, help="end after so long")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--customers", type=int, default=1200, help="serve so many")
+    customers = arriving(parser.parse_args().customers)
     model, reference = train(make_customers(5000, newcomers=0.1, seed=1))
     with Monitor(
         reference,
@@ -62,11 +61,11 @@ def main() -> None:
         collectors=[*defaults.collectors(), RETENTION],
         rules=[*defaults.rules(), AT_STAKE],
         notifiers=[tell],
-        every=timedelta(seconds=2),
+        every=timedelta(seconds=1),
     ) as monitor:
         monitor.start()  # ingest and cycles, in a thread of this process
         with suppress(KeyboardInterrupt):
-            serve(monitor, model, seconds)
+            serve(monitor, model, customers)
         print(monitor.run_cycle())
 
 
