@@ -17,11 +17,21 @@ _OWN_SECTION = {
     "concept_drift",
     "monitoring_fault",
     "performance_change",
+    "realised_minus_estimated",
     "version_difference",
 }
 """Metrics that are shown elsewhere in the report."""
 
-_TOLD_IF_ANY = {"labels_changed", "outcomes_without_prediction"}
+_TOLD_IF_ANY = {
+    "labels_changed",
+    "outcomes_without_prediction",
+    "new_features",
+    "vanished_features",
+    "constant_features",
+    "id_like_features",
+    "unexpected_share",
+}
+"""Metrics that say nothing where they are 0."""
 _HEADS = ("metric", "value", "95% interval", "reference", "n", "")
 _REFERENCE = _HEADS.index("reference")
 _MOST_CELLS = 9

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mlwatch.collectors.performance.delays import MATURE, Delays
-from mlwatch.records import IMMATURE, Metric
+from mlwatch.records import IMMATURE, Metric, Pane
 from mlwatch.spans import MINUTE, floor, kept_in
 from mlwatch.window import Window
 
 RAREST = 0.8
 """What has no label yet may be no more than the rest of any class."""
+
+_PARTS = 4
+"""A pane is looked at in so many parts: its predictions are not all as old as its end."""
 
 KEPT = timedelta(weeks=8)
 """Days lie no further back than this: so long panes are kept."""
@@ -90,13 +93,19 @@ def maturity(window: Window, delays: Delays, now: datetime) -> Maturity:
     expected = None
     if delays.lag is not None and counted:
         expected = sum(
-            pane.tallies["rows"].get("counted", 0) * delays.within(now - pane.time - pane.span)
+            pane.tallies["rows"].get("counted", 0) * _within(delays, now, pane)
             for pane in window.panes_
             if "rows" in pane.tallies
         )
         expected /= counted
     rarest = _rarest(window, counted - labelled)
     return Maturity(labelled, counted, rarest, expected, bool(labelled or delays.n))
+
+
+def _within(delays: Delays, now: datetime, pane: Pane) -> float:
+    """Return the share of labels that take no longer, of predictions spread over a pane."""
+    ages = (now - pane.time - pane.span * (part + 0.5) / _PARTS for part in range(_PARTS))
+    return sum(map(delays.within, ages)) / _PARTS
 
 
 def _rarest(window: Window, missing: int) -> float:
