@@ -177,8 +177,16 @@ def test_a_feature_that_stands_still_is_constant():
         "unknown": ["a", "b"] * 500,
         "ever": [5.0] * 1000,
         "endless": [1.0, 2.0] * 500,
+        "seldom": [0.0] * 970 + [1.0] * 30,
     }
-    still = {"point": 1.0, "between": 0.123456, "category": "b", "unknown": "new", "ever": 5.0}
+    still = {
+        "seldom": 0.0,
+        "point": 1.0,
+        "between": 0.123456,
+        "category": "b",
+        "unknown": "new",
+        "ever": 5.0,
+    }
     view = served(
         [{**still, "moves": value, "endless": math.inf} for value in np.linspace(10, 11, 50)],
         Reference.fit(data),

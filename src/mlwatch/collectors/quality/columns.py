@@ -69,7 +69,8 @@ def _share_absent(reference: Distribution) -> float:
 def constant(reference: Profile, current: Profile, columns: Columns) -> Metric:
     """Return how many features have one value alone, and had more on the reference.
 
-    By the counts, where that is a value of the reference; where it is not, by the row sample.
+    By the counts, where that is a value of the reference; where it is not, by the row sample. A
+    value that is so frequent that this many rows may well all have it is no sign of anything.
     """
     enough = [it for it in current.distributions.values() if it.n >= FEWEST]
     if not enough:
@@ -79,10 +80,17 @@ def constant(reference: Profile, current: Profile, columns: Columns) -> Metric:
     names = [
         found.name
         for found in enough
-        if not _is_one_value(reference.distributions[found.name], ())
-        and _is_one_value(found, columns.get(found.name, ()))
+        if _is_one_value(found, columns.get(found.name, ()))
+        and not _is_usual(reference.distributions[found.name], found)
     ]
     return _named("constant_features", names, current.rows)
+
+
+def _is_usual(reference: Distribution, found: Distribution) -> bool:
+    """Say whether the reference has one value, or rows like its own may well all fall there."""
+    there = int(reference.ordered[found.ordered > 0].sum())
+    likely = ((there + 1) / (reference.n + 1)) ** found.n >= _CHANCE
+    return likely or _is_one_value(reference, ())
 
 
 def _is_one_value(found: Distribution, sample: Sequence[Any]) -> bool:
