@@ -230,6 +230,18 @@ class TestPastDays:
         assert {it.model_version for it in report.metrics} == {"2", ""}
         assert {it.model_version for it in report.revised} == {"1"}
 
+    def test_a_clock_that_ran_ahead(self):
+        """What comes after it is set right is in the figures of its day, long before it gets there."""
+        service = Service()
+        service.cycle(20 * DAY)
+        service.clock.advance(-20 * DAY)
+        ids, outcomes = service.predict(100, seed=1)
+        for _ in range(3):
+            service.cycle(DAY)
+        service.label(ids, outcomes)
+        service.cycle(2 * HOUR)
+        assert_is(service.day(0), *service.rows_of(0, set(ids)))
+
     def test_days_of_an_old_reference_stay_as_they_are(self):
         """Under a new reference their labels cannot be counted: their figures are not touched."""
         service = Service()

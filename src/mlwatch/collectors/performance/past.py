@@ -74,6 +74,8 @@ def look(window: Window, before: Past) -> Look:
     closed = floor(window.until - GRACE, HOUR)
     recent = window.last(max(window.until - window.since, WEEK))
     if before.cursor is not None and closed <= before.cursor:
+        if before.cursor > window.until:  # by a clock that ran ahead: what comes now is to be seen
+            before = replace(before, cursor=closed)
         return Look(before, _delays(chosen(delays_in(recent), before.delays), before, window))
     oldest = floor(window.until - KEPT, DAY)
     begin = oldest if before.cursor is None else max(oldest, before.cursor)
