@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.traffic import HOUR, START, predicted, told, window
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import Outcome, Pane, Prediction
 from mlwatch.reference import Reference
-from mlwatch.window import Window
+from mlwatch.window import Window, no_rows
 
 MINUTE = timedelta(minutes=1)
 RNG = np.random.default_rng(0)
@@ -204,7 +205,7 @@ def test_frame_of_the_rows():
 
 def test_frame_without_rows():
     """A window whose rows are gone gives an empty frame with the same columns."""
-    frame = window(traffic(10)).frame()
+    frame = replace(window(traffic(10)), rows=no_rows).frame()
 
     assert len(frame) == 0
     assert {"time", "prediction", "outcome"} <= set(frame.columns)
