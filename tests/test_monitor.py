@@ -150,7 +150,11 @@ def test_the_whole_path(store, make):
     assert drifted_features(report) == {"prediction", "x"}
     names = {result.feature for result in report.drift}
     assert names == {"prediction", "x", "c", OUTCOMES, RELATION}
-    assert {alert.metric for alert in report.alerts} == {"drift", "prediction_drift"}
+    assert {alert.metric for alert in report.alerts} == {
+        "drift",
+        "prediction_drift",
+        "outcome_drift",
+    }
     assert report.faults == ()
     status = monitor.status()
     assert (status.recorded, status.stored, status.dropped) == (900, 900, {})
@@ -877,7 +881,9 @@ def test_a_correction_stands(store, make):
 
 def test_what_is_old_is_pruned_by_the_cycle(store, make, clock):
     """Each kind of row goes when its time is over; late outcomes join as long as pending lasts."""
-    keep = Retention(rows=7 * DAY, pending=180 * DAY, panes=56 * DAY, results=100 * DAY)
+    keep = Retention(
+        rows=7 * DAY, pending=180 * DAY, panes=56 * DAY, metrics=80 * DAY, alerts=100 * DAY
+    )
     monitor = make(store, capture=CaptureOptions(retention=keep))
     serve(monitor, 400, shift=2.0, labelled=0)
     monitor.record_prediction({"x": 1.0, "c": "a"}, 0.5, request_id="late")
@@ -894,7 +900,8 @@ def test_what_is_old_is_pruned_by_the_cycle(store, make, clock):
     for days, more in (
         (8, gone),
         (57, {"panes", "progress"}),
-        (101, {"metrics", "drift", "alerts"}),
+        (81, {"metrics", "drift"}),
+        (101, {"alerts"}),
     ):
         gone = gone | more
         clock.advance(START + days * DAY - clock())

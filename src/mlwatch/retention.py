@@ -56,10 +56,10 @@ def cut_offs(keep: Retention, now: datetime) -> dict[Table, datetime]:
         Table.pending: keep.pending,
         Table.panes: keep.panes,
         Table.progress: keep.panes,
-        Table.metrics: keep.results,
-        Table.drift: keep.results,
-        Table.alerts: keep.results,
-        Table.deliveries: keep.results,
+        Table.metrics: keep.metrics,
+        Table.drift: keep.metrics,
+        Table.alerts: keep.alerts,
+        Table.deliveries: keep.alerts,
     }
     cuts = {table: now - age for table, age in ages.items()}
     return cuts | {Table.panes: _whole(cuts[Table.panes])}

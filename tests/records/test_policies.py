@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
         (Retention, {"rows": timedelta(0)}),
         (Retention, {"pending": -HOUR}),
         (Retention, {"panes": 7}),
-        (Retention, {"results": None}),
+        (Retention, {"metrics": None}),
         (CaptureOptions, {"max_bytes": 0}),
         (CaptureOptions, {"max_record_bytes": -1}),
         (CaptureOptions, {"max_spool_bytes": "1 GB"}),
