@@ -1,10 +1,10 @@
 """What is true of four sets of real data, and what a monitor says of them.
 
 Each set is served by a model of its first period, row by row in the order of time, through a real
-monitor that is told every outcome; a cycle is run each week. Shown is, for each later period, what
-the model was worth beside the reference, what it predicted beside what came true, and what was said
-to have drifted. A change is WORSE when it certainly exceeds the margin of `PerformanceCollector`,
-at the level of the alarm budget; the interval that is shown is that of 95%.
+monitor that is told every outcome; a cycle is run every four weeks. Shown is, for each later
+period, what the model was worth beside the reference, what it predicted beside what came true, and
+what was said to have drifted. A change is WORSE when it certainly exceeds the margin of
+`PerformanceCollector`, at the level of the alarm budget; the interval that is shown is that of 95%.
 
 What has to come out: a bank that calls other people from July 2009 on loses accuracy, and much
 drifts; in the census of three years nothing that matters changes; of electricity's prices three

@@ -15,8 +15,8 @@ from mlwatch.testing import ManualClock, MemoryStore
 from truth.sets import RealSet
 from truth.traffic import Traffic
 
-WEEK, SECOND = timedelta(weeks=1), timedelta(seconds=1)
-WINDOW = 4 * WEEK
+SECOND = timedelta(seconds=1)
+WINDOW = timedelta(weeks=4)
 """So long does it take some of the sets to have rows enough."""
 
 
@@ -52,7 +52,7 @@ class Period:
 
 
 def play(real: RealSet) -> Iterator[Period]:
-    """Record all that was served, with a cycle every week, and give what each period showed."""
+    """Record all that was served, a cycle every four weeks, and give what each period showed."""
     reference, live = real.before.reference(real.task, real.judged), real.live
     clock = ManualClock(real.periods[0].to_pydatetime())
     longest = max(np.diff(real.periods.to_pydatetime())) + WINDOW  # a period is judged at its end
@@ -61,26 +61,27 @@ def play(real: RealSet) -> Iterator[Period]:
         reference, store=MemoryStore(), window=WINDOW, notifiers=[], capture=kept, clock=clock
     ) as monitor:
         for since, until in pairwise(real.periods.to_pydatetime()):
-            reports = list(_weeks(live, monitor, clock, since, until))
+            reports = list(_cycles(live, monitor, clock, since, until))
             window = monitor.window(since, until)
             found = [*PerformanceCollector(rows=True).collect(window)]
             found += PredictionsCollector().collect(window)
+            metrics = tuple(item for item in found if isinstance(item, Metric))
             results = [it for report in reports for it in report.drift if it.since >= since]
             drifted = {it.feature for it in results if it.drifted}
             yield Period(
                 since,
                 until,
-                tuple(found),
+                metrics,
                 frozenset(drifted & {*live.features}),
                 "prediction" in drifted,
             )
 
 
-def _weeks(
+def _cycles(
     live: Traffic, monitor: Monitor, clock: ManualClock, since: datetime, until: datetime
 ) -> Iterator[CycleReport]:
     while since < until:
-        end = min(since + WEEK, until)
+        end = min(since + WINDOW, until)
         clock.advance(end - SECOND - clock())
         live.between(since, end).record(monitor)
         report = monitor.run_cycle()
