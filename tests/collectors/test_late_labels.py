@@ -231,7 +231,7 @@ class TestPastDays:
         assert {it.model_version for it in report.revised} == {"1"}
 
     def test_a_clock_that_ran_ahead(self):
-        """What comes after it is set right is in the figures of its day, long before it gets there."""
+        """What comes after it was set right is in the figures of its day, and at once."""
         service = Service()
         service.cycle(20 * DAY)
         service.clock.advance(-20 * DAY)
