@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from mlwatch.profile import Distribution
 from mlwatch.records import Tallies
 from mlwatch.scoring import Scoring
 
-BINS, FINE = 16, 50
-"""The most bins of scores that outcomes are compared in: one by one, and all together."""
+FINE, BINS = 50, 16
+"""Scores are compared in so many bins together, and in about so many one by one, at most."""
 
 Table = NDArray[np.int64]
 """Counts by bin of what was predicted and by outcome, shape (bins, outcomes)."""
@@ -33,16 +33,15 @@ class Relation:
     Args:
         g: The sum over bins of G (outcome given bin), chi-square distributed with `df`.
         df: Its degrees of freedom; 0 where no bin has enough rows.
-        z: The calibration drift: more positives than the reference's fine bins let expect, normal
+        z: The calibration drift: more positives than the reference's rates let expect, normal
             (0, 1); None without scores, or where the reference's bins hold one class each.
         p_value: Of both together (Bonferroni); None where nothing can be tested.
-        effect: The mean over the window's rows of the total variation of the outcomes given the
-            bin; of two classes the mean absolute change of the outcome rate at the same score.
+        effect: The share of outcomes that differ where the same was predicted.
         effect_low: A lower bound of it.
-        net: The mean change of the rate of the last outcome at the same score, with its sign.
-        slack: How far below the effect, at most, the bound of a one-sided change lies.
+        slack: How far the bound lies below the change that it is of.
+        net: The mean change of the rate of the last outcome in the same bin, with its sign.
         n: Rows of the window in bins that the reference has too.
-        n_reference: Rows of the reference.
+        n_reference: Rows of the reference in bins that the window has too.
     """
 
     g: float
@@ -51,69 +50,84 @@ class Relation:
     p_value: float | None
     effect: float
     effect_low: float
-    net: float
     slack: float
+    net: float
     n: int
     n_reference: int
+
+
+def relate_classes(reference: Table, current: Table, pool: float) -> Relation | None:
+    """Return what came of the classes that were said; None without a common one.
+
+    The chain rule of the likelihood ratio (Kullback, 1959) splits the change of bins and outcomes
+    into that of the bins and that of the outcomes given the bin: G(bin x outcome) = G(bin) + sum
+    over bins G(outcome | bin). A shift of the inputs alone changes the first only. The effect is
+    the mean, over the window's rows, of the total variation of the outcomes given the bin.
+
+    Args:
+        reference: Counts of the reference by class said and class that came, shape (k, k).
+        current: Counts of the window, the same shape.
+        pool: Outcomes that are expected less often in a bin are taken together in the G of it.
+    """
+    sides = _common(reference, current)
+    if sides is None:
+        return None
+    g, df = conditional_g(sides[0], sides[1], pool)
+    return _relation(sides, g, df, None, _size(*sides, answers))
+
+
+def relate_rates(reference: Table, current: Table, pool: float) -> Relation | None:
+    """Return how rates of positives in bins of scores have changed; None without a common bin.
+
+    As `relate_classes` does, with G over bins that were joined until each holds enough, and beside
+    it the calibration z. The effect is the largest mean change of the rate over the window's rows
+    that is of one sign up to some score and of one beyond it: the mean absolute change where the
+    rates have moved one way, or have turned.
+
+    Args:
+        reference: Counts of the reference by bin, in the order of scores, and outcome, (bins, 2).
+        current: Counts of the window, the same shape.
+        pool: Neighbouring bins are joined until each class is expected so often in the smaller
+            sample.
+    """
+    sides = _common(reference, current)
+    if sides is None:
+        return None
+    joined = join_neighbours(*sides, pool)
+    g, df = conditional_g(merge(sides[0], joined), merge(sides[1], joined), pool)
+    _, moved, low, slack = _size(*sides, turns)
+    return _relation(sides, g, df, calibration_z(*sides), (moved, moved, low, slack))
 
 
 def relate_scores(
     scoring: Scoring, reference: Tallies, current: Tallies, pool: float
 ) -> Relation | None:
-    """Return what the outcomes say given the score; None without labelled scores of a binary task.
-
-    Args:
-        scoring: How both were counted.
-        reference: The tallies of the reference.
-        current: The tallies of the window.
-        pool: Neighbouring bins are joined until each is expected to hold so many of each class.
-    """
-    past, now = (score_table(scoring, side, BINS) for side in (reference, current))
-    if past is None or now is None or not past.any() or not now.any():
-        return None
-    joined = join_neighbours(past, now, pool)
-    found = relate(merge(past, joined), merge(now, joined), turns, pool)
-    fine = [score_table(scoring, side, FINE) for side in (reference, current)]
-    if found is None or fine[0] is None or fine[1] is None:
-        return found
-    z = calibration_z(fine[0], fine[1])
-    return replace(found, z=z, p_value=_both(found.g, found.df, z))
+    """Return what outcomes say given the score; None without labelled scores of a binary task."""
+    past, now = (score_table(scoring, tallies, FINE) for tallies in (reference, current))
+    return None if past is None or now is None else relate_rates(past, now, pool)
 
 
-def relate(reference: Table, current: Table, moves: Moves, pool: float) -> Relation | None:
-    """Return what two tables say of the outcomes given the bin; None without a common bin.
-
-    The chain rule of the likelihood ratio (Kullback, 1959) splits the change of scores and
-    outcomes into that of the scores and that of the outcomes given the score: G(bin x outcome) =
-    G(bin) + sum over bins G(outcome | bin). A shift of the inputs alone changes the first only.
-
-    Args:
-        reference: Counts of the reference, shape (bins, outcomes).
-        current: Counts of the window, the same shape.
-        moves: The events that the bound of the effect looks at: `turns` or `answers`.
-        pool: Outcomes that are expected less often in a bin are taken together in the G of it.
-    """
-    rows, past = current.sum(axis=1), reference.sum(axis=1)
-    common = (rows > 0) & (past > 0)
+def _common(reference: Table, current: Table) -> tuple[Table, Table] | None:
+    """Return both tables without the rows of bins that only one of them has."""
+    common = (reference.sum(axis=1) > 0) & (current.sum(axis=1) > 0)
     if not common.any():
         return None
-    reference, current = reference * common[:, None], current * common[:, None]
-    rows, past = rows * common, past * common
-    g, df = conditional_g(reference, current, pool)
-    effect, effect_low, slack = _size(reference, current, moves)
-    change = current[:, -1] - rows * (reference[:, -1] / np.maximum(past, 1))
-    return Relation(
-        g,
-        df,
-        None,
-        _both(g, df, None),
-        effect,
-        effect_low,
-        float(change.sum() / rows.sum()),
-        slack,
-        int(rows.sum()),
-        int(past.sum()),
-    )
+    return reference * common[:, None], current * common[:, None]
+
+
+def _relation(
+    sides: tuple[Table, Table],
+    g: float,
+    df: int,
+    z: float | None,
+    size: tuple[float, float, float, float],
+) -> Relation:
+    reference, current = sides
+    rows, past = current.sum(axis=1), np.maximum(reference.sum(axis=1), 1)
+    net = float((current[:, -1] - rows * (reference[:, -1] / past)).sum() / rows.sum())
+    effect, _, low, slack = size
+    n, n_reference = int(rows.sum()), int(reference.sum())
+    return Relation(g, df, z, _both(g, df, z), effect, low, slack, net, n, n_reference)
 
 
 def score_table(scoring: Scoring, tallies: Tallies, bins: int) -> Table | None:
@@ -133,20 +147,26 @@ def score_table(scoring: Scoring, tallies: Tallies, bins: int) -> Table | None:
 def join_neighbours(reference: Table, current: Table, least: float) -> NDArray[np.intp]:
     """Return which wider bin each bin joins, so that G of each has its distribution.
 
-    Neighbours are joined until the smallest expected count of the bin's table of sample by outcome
-    is at least `least`. That looks at sums over both samples, or over all outcomes, alone.
+    Neighbours are joined until the smallest expected count of the table of sample by outcome is
+    at least `least`, and a part in `BINS` of all. That looks at sums over both samples, or over
+    all outcomes, alone.
     """
+    least = max(least, _expected(reference, current) / BINS)
     joined = np.zeros(len(current), np.intp)
     begin = place = 0
     for end in range(1, len(current) + 1):
-        sides = np.array([reference[begin:end].sum(axis=0), current[begin:end].sum(axis=0)])
         joined[begin:end] = place
-        total = int(sides.sum())
-        if total and sides.sum(axis=1).min() * sides.sum(axis=0).min() / total >= least:
+        if _expected(reference[begin:end], current[begin:end]) >= least:
             begin, place = end, place + 1
     if place and begin < len(current):  # too few are left over: they join the last
         joined[begin:] = place - 1
     return joined
+
+
+def _expected(reference: Table, current: Table) -> float:
+    """Return the smallest expected count of sample by outcome."""
+    sides = np.array([reference.sum(axis=0), current.sum(axis=0)])
+    return float(sides.sum(axis=1).min() * sides.sum(axis=0).min() / max(1, sides.sum()))
 
 
 def merge(table: Table, joined: NDArray[np.intp]) -> Table:
@@ -214,20 +234,31 @@ def _both(g: float, df: int, z: float | None) -> float | None:
     return min(1.0, len(found) * min(found)) if found else None
 
 
-def _size(reference: Table, current: Table, moves: Moves) -> tuple[float, float, float]:
-    """Return the mean total variation given the bin, a lower bound of it, and the bound's slack.
+def _size(reference: Table, current: Table, moves: Moves) -> tuple[float, float, float, float]:
+    """Return the mean total variation given the bin, and the event that certainly moved most.
 
-    Both tables are weighted by the window's bins. The share of any event moved by no more than
-    the mean total variation did; Hoeffding's inequality (1963) holds for the event's share in
-    each sample, given the scores, each at half of `CONFIDENCE` shared by the events.
+    Of that, how far it moved, the lower bound of it, and how far that lies below. Both tables are
+    weighted by the window's bins, so that the share of no event can have moved by more than the
+    mean total variation. The bound of an event is that of the normal distribution, with variances
+    of shares to which two rows were added (Agresti and Coull, 1998), at `CONFIDENCE` shared by the
+    events; simulated, it lies above the truth no more often than that.
     """
-    rows, past = current.sum(axis=1), np.maximum(reference.sum(axis=1), 1)
-    n = int(rows.sum())
-    weights = rows / n
-    now = current / n
-    change = now - reference * (weights / past)[:, None]
-    effect = float(np.abs(change).sum() / 2)
-    moved = np.abs(moves(change))
-    unsure = math.log(4 * len(moved) / CONFIDENCE) / 2
-    slack = math.sqrt(unsure / n) + math.sqrt(unsure * float((weights**2 / past).sum()))
-    return effect, min(effect, max(0.0, float(moved.max()) - slack)), slack
+    from scipy.special import ndtri
+
+    rows, past = current.sum(axis=1, keepdims=True), reference.sum(axis=1, keepdims=True)
+    weights = rows / rows.sum()
+    change = weights * (current / np.maximum(rows, 1) - reference / np.maximum(past, 1))
+    spread = weights**2 * (_variance(current, rows) + _variance(reference, past))
+    moved, unsure = np.abs(moves(change)), np.sqrt(moves(spread))
+    unsure *= -float(ndtri(CONFIDENCE / 2 / len(moved)))
+    best = int(np.argmax(moved - unsure))
+    slack = float(unsure[best])
+    most = float(moved[best])
+    return float(np.abs(change).sum() / 2), most, max(0.0, most - slack), slack
+
+
+def _variance(table: Table, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the variance of the share of each outcome in each bin, shape (bins, outcomes)."""
+    share = (table + 1) / (rows + 2)
+    found: NDArray[np.float64] = share * (1 - share) / np.maximum(rows, 1)
+    return found

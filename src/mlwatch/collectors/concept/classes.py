@@ -11,8 +11,7 @@ from mlwatch.detectors.evidence import total_variation
 from mlwatch.detectors.relation import (
     Relation,
     Table,
-    answers,
-    relate,
+    relate_classes,
     relate_scores,
 )
 from mlwatch.profile import CategoricalGrid, Distribution
@@ -73,7 +72,7 @@ def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
     else:
         detector = "given_label"
         past, now = (_said_table(scoring, side) for side in (reference.tallies, tallies))
-        found = relate(past, now, answers, POOL)
+        found = relate_classes(past, now, POOL)
     known = sum(reference.tallies["outcome"].values())
     blank = DriftResult(RELATION, detector, None, None, None, None, 0, known)
     if found is None:
