@@ -47,7 +47,7 @@ from mlwatch.rollup import roll_up
 from mlwatch.selfwatch import watch
 from mlwatch.status import Status
 from mlwatch.versions import compare
-from mlwatch.window import Window
+from mlwatch.window import Window, share_sums
 
 T = TypeVar("T")
 Stamped = TypeVar("Stamped", Metric, DriftResult)
@@ -198,8 +198,10 @@ class Cycle:
                 memory=found.states[name].body if name in found.states else {},
                 kept=partial(kept, self.store, found.window, name),
             )
+            share_sums(found.window, view)
             into = found.items.setdefault(name, [])
             _, fault = attempt(f"collector {name}", _take, collect, view, into)
+            share_sums(view, found.window)
             if fault is not None:  # what it measured stands, what it meant to remember does not
                 into[:] = [*(it for it in into if not isinstance(it, Memory)), fault]
             if self._is_retired(found.window):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
+from typing import Any
 
 from mlwatch import log_levels
 from mlwatch.endpoints import holds_requests
@@ -110,12 +111,16 @@ def _rows(
     store: MetricStore, model: str, version: str | None
 ) -> Callable[[datetime, datetime], Rows]:
     def rows(since: datetime, until: datetime) -> Rows:
-        predictions = store.read(
-            Table.predictions, since=since, until=until, model=model, model_version=version
-        )
-        return predictions, store.read(Table.outcomes, model=model, model_version=version)
+        read = partial(store.read, model=model, model_version=version)
+        predictions = read(Table.predictions, since=since, until=until)
+        return predictions, _when_asked(partial(read, Table.outcomes))
 
     return rows
+
+
+def _when_asked(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Read nothing before the first row is taken: few who ask for predictions ask for outcomes."""
+    yield from read()
 
 
 def _reach(

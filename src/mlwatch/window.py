@@ -246,6 +246,13 @@ class Window:
         return pd.DataFrame(table, columns=columns).set_index("request_id")
 
 
+def share_sums(source: Window, other: Window) -> None:
+    """Give a window of the same panes what another has summed, so that it is summed once."""
+    for name in ("tallies", "segments", "profile"):
+        if name in vars(source):
+            vars(other)[name] = vars(source)[name]
+
+
 def check_span(what: str, since: datetime, until: datetime) -> None:
     """Raise `ConfigurationError` unless `[since, until)` is a span of timezone-aware times."""
     for value in (since, until):
