@@ -520,3 +520,26 @@ def test_a_drift_result_of_a_collector_is_kept():
     (kept,) = bench.store.read(Table.drift)
     assert kept == report.drift[0]
     assert kept.model == MODEL
+
+
+def test_the_panes_are_summed_once_for_all_collectors():
+    """What one collector has asked for is handed to the next, and is still the window's sum."""
+    seen = []
+
+    def first(window):
+        seen.append((window.tallies, window.profile))
+        yield Metric("first", 1.0)
+
+    def second(window):
+        seen.append((window.tallies, window.profile))
+        yield Metric("second", 1.0)
+
+    with Monitor(
+        reference(), store=MemoryStore(), collectors=[first, second], clock=ManualClock(START)
+    ) as monitor:
+        monitor.record_batch(*rows(20)[:2])
+        assert monitor.run_cycle().faults == ()
+    (tallies, profile), (same, too) = seen
+    assert tallies is same
+    assert profile is too
+    assert tallies["rows"]["recorded"] == 20

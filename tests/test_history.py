@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
+
 from tests.service import MODEL, START, VERSION, reference, rows
 
-from mlwatch import Monitor
+from mlwatch import Monitor, Table
 from mlwatch.stores import MemoryStore
 from mlwatch.testing import ManualClock
 
@@ -37,3 +40,30 @@ def test_traffic_goes_on_over_a_change_of_reference():
     assert report["accuracy"].n == 100
     assert {result.n for result in report.drift if result.detector == "ks"} == {100}
     after.close()
+
+
+class CountingStore(MemoryStore):
+    """Count how often each table is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.reads = Counter()
+
+    def read(self, table, **asked):
+        self.reads[table] += 1
+        return super().read(table, **asked)
+
+
+def test_outcomes_are_read_only_when_asked_for():
+    """Whoever takes the predictions of a window does not pay for its outcomes; both are there."""
+    store = CountingStore()
+    with Monitor(None, store=store, clock=ManualClock(START)) as monitor:
+        ids = [monitor.record_prediction({"x": i}, 0.5) for i in range(3)]
+        monitor.record_outcomes(ids, [1, 0, 1])
+        monitor.flush(ingest=True)
+        window = monitor.window(START - timedelta(minutes=1), START + timedelta(minutes=1))
+        store.reads.clear()
+        predictions, outcomes = window.rows(window.since, window.until)
+        assert len(list(predictions)) == 3
+        assert store.reads[Table.outcomes] == 0
+        assert [outcome.outcome for outcome in outcomes] == [1, 0, 1]
