@@ -1,6 +1,6 @@
 """What a monitor finds in real traffic, period by period."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -91,7 +91,7 @@ def _cycles(
         since = end
 
 
-def table(real: RealSet, periods: list[Period]) -> Iterator[str]:
+def table(real: RealSet, periods: Sequence[Period]) -> Iterator[str]:
     """Give the lines of the table of one set."""
     heads = ["period", "rows", "figure", "value", "95% interval", "reference"]
     yield _line([*heads, "change", "95% interval", "verdict"])
