@@ -127,7 +127,16 @@ def test_one_call_and_extreme_latencies():
             if metric.name == "latency_ms"
         ]
         assert len(found) == 3
-        assert all(metric.low <= metric.value <= metric.high for metric in found)
+        assert all(metric.low <= metric.value and metric.high is None for metric in found)
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.5, 4), (0.95, 73), (0.99, 381)])
+def test_few_calls_do_not_bound_a_quantile_from_above(share, enough):
+    """The upper end is left open where the rank that bounds it is beyond the slowest call."""
+    for calls in (enough, enough - 1):
+        events = [predicted(i, 0.5, latency_ms=1.0 + i) for i in range(calls)]
+        metric = next(it for it in collect(window(events), quantiles=(share,)) if it.labels)
+        assert (metric.high is not None) == (calls == enough)
 
 
 def test_no_traffic_has_no_error_rate_and_no_latency():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -103,18 +102,6 @@ def _mean(name: str, sums: Tally, labels: Mapping[str, str]) -> Metric:
 
 
 def _quantile(name: str, tally: Tally, share: float, labels: Mapping[str, str]) -> Metric:
-    """Return a quantile with the 95% interval of its rank, widened by the buckets' error."""
-    n = sum(tally.values())
-    half = intervals.Z95 * math.sqrt(share * (1 - share) / n)
-    low, value, high = (
-        buckets.quantile(tally, min(1.0, max(0.0, end))) or 0.0
-        for end in (share - half, share, share + half)
-    )
-    return Metric(
-        name,
-        value,
-        low * (1 - buckets.RELATIVE_ERROR),
-        high * (1 + buckets.RELATIVE_ERROR),
-        n,
-        {**labels, "quantile": f"{share:g}"},
-    )
+    """Return a quantile with its 95% interval."""
+    ends = buckets.bounded(tally, share, intervals.Z95)
+    return Metric(name, *ends, sum(tally.values()), {**labels, "quantile": f"{share:g}"})
