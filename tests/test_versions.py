@@ -131,6 +131,18 @@ def comparable(one, other):
     return has_value and CATALOGUE[one.name].unit != "difference"
 
 
+@pytest.mark.parametrize("word", ["untrusted", "immature"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_no_version_is_better_by_a_figure_that_is_not_to_be_trusted(word, which):
+    """An estimate that is untrusted, or a figure whose labels have not come, makes none better."""
+    pair = [metric("accuracy", "1", 0.6, 0.55, 0.65), metric("accuracy", "2", 0.9, 0.85, 0.95)]
+    pair[which] = replace(pair[which], verdict=word)
+    found = by_metric(compare([*served("1", pair[0]), *served("2", pair[1])], "1"))
+
+    assert found["accuracy"].value == pytest.approx(0.3)
+    assert found["accuracy"].verdict == word
+
+
 def test_requests_and_lines_are_counted_once(played):
     """What is of no prediction is of the monitor's own version, and of no other."""
     report = played[1]

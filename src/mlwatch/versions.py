@@ -14,6 +14,9 @@ from mlwatch.records.words import named
 LEVEL = 0.01
 """The chance that any difference from one other version is called certain where there is none."""
 
+_UNSURE = ("immature", "untrusted")
+"""What is said of a figure that stands for less than it seems to; so no version is better by it."""
+
 _VERDICTS = {("up", True): "better", ("up", False): "worse"} | {
     ("down", True): "worse",
     ("down", False): "better",
@@ -87,6 +90,8 @@ class _Pair:
             return replace(blank, value=self.other.value - self.own.value)
         value, low, high = intervals.difference(*self.ends)
         verdict = self._verdict(value - (value - low) * widening, value + (high - value) * widening)
+        unsure = (it for it in _UNSURE if it in {self.other.verdict, self.own.verdict})
+        verdict = next(unsure, verdict)
         return replace(blank, value=value, low=low, high=high, verdict=verdict)
 
     def _verdict(self, low: float, high: float) -> str:

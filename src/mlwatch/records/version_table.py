@@ -9,7 +9,7 @@ from mlwatch.records.results import Metric
 from mlwatch.records.words import clean, columns, interval, named, number
 
 _MOST = 40
-_UNSURE = {"no difference is certain", "not enough data", ""}
+_UNSURE = {"no difference is certain", "not enough data", "immature", "untrusted", ""}
 _ELSEWHERE = ("drift", "prediction_drift", "outcome_drift", "concept_drift", "confusion")
 
 _Key = tuple[str, str, datetime, datetime]
