@@ -268,7 +268,11 @@ def _named(what: str, parts: Sequence[Any]) -> dict[str, Any]:
     for part in parts:
         name = part_name(part)
         if name in named:
-            raise ConfigurationError(f"{what}: two are called {name!r}; give one another name")
+            hint = "; defaults.collectors(own=[...]) puts yours in the place of a default"
+            raise ConfigurationError(
+                f"{what}: two are called {name!r}; give one another name"
+                f"{hint if what == 'collectors' else ''}"
+            )
         named[name] = part
     return named
 

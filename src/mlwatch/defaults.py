@@ -40,6 +40,7 @@ from mlwatch.protocols import (
     MetricStore,
     Notifier,
     Notify,
+    part_name,
 )
 from mlwatch.records import CaptureOptions, DriftPolicy, file_name
 from mlwatch.spool import DiskSpool, MemorySpool, Spool
@@ -53,6 +54,7 @@ def detectors() -> list[DriftDetector | JointDetector | Detect]:
 def collectors(
     chosen: Sequence[DriftDetector | JointDetector | Detect] | None = None,
     policy: DriftPolicy = DriftPolicy(),  # noqa: B008  frozen
+    own: Sequence[Collector | Collect] = (),
 ) -> list[Collector | Collect]:
     """Return the collectors that need nothing, and what the policy asks for.
 
@@ -61,6 +63,8 @@ def collectors(
     Args:
         chosen: The drift detectors; None: `detectors()`.
         policy: When evidence becomes a verdict; where `Monitor(drift=...)` is given, the same.
+        own: Collectors of your own, each in the place of the one that has its name, such as
+            `ServiceCollector({"api": "http://localhost:8000/health"})`, or added.
     """
     found: list[Collector | Collect] = [
         TrafficCollector(),
@@ -76,7 +80,10 @@ def collectors(
     ]
     if policy.segments:
         found.append(SegmentsCollector())
-    return [*found, ErrorRateCollector(policy)] if policy.independent_labels else found
+    if policy.independent_labels:
+        found.append(ErrorRateCollector(policy))
+    taken = set(map(part_name, own))
+    return [*(it for it in found if part_name(it) not in taken), *own]
 
 
 def rules() -> list[Rule]:
