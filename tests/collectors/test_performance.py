@@ -493,3 +493,16 @@ def test_intervals_of_errors_cover_the_truth():
     for name, hits in held.items():
         assert len(hits) == 400
         assert 0.92 <= np.mean(hits) <= 0.99, name
+
+
+def test_scores_where_the_reference_has_none_are_told_apart():
+    """A model that is sure of its reference, and of nothing else, is ranked as by the rows."""
+    rng = np.random.default_rng(3)
+    sure = np.where(rng.random(3000) < 0.5, rng.uniform(0, 0.02, 3000), rng.uniform(0.98, 1, 3000))
+    reference = fit(sure, (rng.random(3000) < sure).astype(int))
+    true = rng.integers(0, 2, 600)
+    scores = np.clip(rng.normal(0.45 + 0.1 * true, 0.12), 0.05, 0.95)
+    found = collect(window(events(scores.tolist(), true.tolist()), reference))["roc_auc"]
+
+    assert found.value == pytest.approx(metrics.roc_auc_score(true, scores), abs=0.01)
+    assert found.high - found.low < 0.2

@@ -38,7 +38,7 @@ def condense(distribution: Distribution) -> Counts:
 def coarse_cells(grid: Grid) -> NDArray[np.intp]:
     """Return which coarse cell each cell of a grid joins.
 
-    What lies beyond the outermost points of a numeric grid has a cell of its own at either end.
+    What lies beyond all that the reference has of a number has a cell of its own at either end.
     Few reference rows lie there, or none, so that in cells of equal mass a window far outside of
     the reference would look like one at its edge. A grid of so few points that its cells are no
     more than that keeps them all.
@@ -49,7 +49,8 @@ def coarse_cells(grid: Grid) -> NDArray[np.intp]:
     if isinstance(grid, NumericGrid):
         if grid.size <= CELLS + 2:
             return np.arange(grid.size)
-        joined[[0, -1]] = -1, CELLS
+        below, above = grid.outside
+        joined[below], joined[above] = -1, CELLS
     elif grid.size > CELLS:
         joined[-1] = CELLS
     return np.unique(joined, return_inverse=True)[1]

@@ -65,8 +65,22 @@ class NumericGrid:
     kind = "numeric"
 
     @classmethod
-    def fit(cls, values: Values, *, time: bool = False, points: int = POINTS) -> NumericGrid:
-        """Cut a grid on reference values; what is not a finite number is left out."""
+    def fit(
+        cls,
+        values: Values,
+        *,
+        time: bool = False,
+        points: int = POINTS,
+        more: NDArray[np.float64] | None = None,
+    ) -> NumericGrid:
+        """Cut a grid on reference values; what is not a finite number is left out.
+
+        Args:
+            values: The values, shape (n,).
+            time: Whether they are times.
+            points: The most points that are taken of them.
+            more: Points beside these, where later values may lie and those of now do not.
+        """
         found, codes = numbers(values, time=time)
         finite = found[codes == 0]
         finite = np.sort(finite if finite.dtype.kind in "fi" else finite.astype(np.float64))
@@ -74,6 +88,8 @@ class NumericGrid:
         if len(distinct) > points:
             ranks = np.ceil(np.arange(1, points + 1) / (points + 1) * len(finite)).astype(int) - 1
             distinct = np.unique(finite[ranks])
+        if more is not None:
+            distinct = np.union1d(distinct, more)
         empty = cls(distinct, np.zeros(2 * len(distinct) + 1, np.int64), time)
         cells = empty.locate(values)
         return cls(distinct, np.bincount(cells[cells >= 0], minlength=empty.size), time)
@@ -146,6 +162,16 @@ class NumericGrid:
         middle = np.cumsum(self.mass) - self.mass / 2
         joined = np.minimum((middle / total * k).astype(int), k - 1)
         return np.unique(joined, return_inverse=True)[1]
+
+    @cached_property
+    def outside(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which cells lie below, and which above, all that the reference has, each (size,).
+
+        The outermost cell is one of them, where few values of the reference lie, or none.
+        """
+        below, above = np.cumsum(self.mass) == 0, np.cumsum(self.mass[::-1])[::-1] == 0
+        below[0] = above[-1] = True
+        return below, above
 
     @cached_property
     def fingerprint(self) -> str:

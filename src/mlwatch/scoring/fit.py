@@ -15,6 +15,13 @@ from mlwatch.profile.values import is_missing
 from mlwatch.records import Tally
 from mlwatch.scoring.counting import TASKS, Label, Score, Scoring
 
+_SHARES = 1 / (1 + np.exp(-np.arange(-62, 63) / 8))
+"""Evenly spaced log-odds, from 0.0004 to 0.9996.
+
+A model is surer, or less sure, of other traffic than of that of its reference; where all of it fell
+into a few gaps between the quantiles of that, little could be said of its ranking.
+"""
+
 
 def fit_scoring(
     predictions: Any,
@@ -51,7 +58,8 @@ def fit_scoring(
         scoring = replace(scoring, center=center, scale=scale)
     plain = [score for score in scores if isinstance(score, float)]
     if plain:
-        scoring = replace(scoring, grid=NumericGrid.fit(plain))
+        more = _SHARES if task == "binary" else None
+        scoring = replace(scoring, grid=NumericGrid.fit(plain, more=more))
     tallies = scoring.tally_predictions(scores, labels)
     if served and true:
         tallies |= scoring.tally_outcomes(scores, labels, targets)

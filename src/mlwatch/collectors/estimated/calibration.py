@@ -110,7 +110,8 @@ class Calibration:
         cells = Distribution.from_tally("score", self.grid, scores).counts
         known = self.known.sum(axis=1)
         thin = (self.rows < FEWEST)[self.joined]
-        thin[[0, -1]] |= known[[0, -1]] < FEWEST
+        below, above = self.grid.outside
+        thin |= (below | above) & (known < FEWEST)
         return float(cells[thin].sum() / cells.sum())
 
 
