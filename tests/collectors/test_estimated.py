@@ -287,3 +287,68 @@ def test_the_report_shows_both():
     assert report["estimated_accuracy"].n == 200
     assert "realised" in line
     assert line.endswith("on the 100 rows labelled; cannot see concept drift")
+
+
+def test_labels_later_than_the_window_are_looked_at_where_they_have_come():
+    """Labels two days late stand beside estimates and raise the doubt that they give cause to."""
+    rng = np.random.default_rng(9)
+    clock, reference = ManualClock(START), fitted(rng)
+    monitor = Monitor(
+        reference,
+        store=MemoryStore(),
+        clock=clock,
+        collectors=[EstimatedPerformanceCollector()],
+        notifiers=[],
+    )
+    days = []
+    for day in range(8):
+        scores, outcomes = drawn(rng, 500)
+        days.append((monitor.record_batch({"x": scores}, scores), 1 - outcomes, scores))
+        if day >= 2:
+            monitor.record_outcomes(*days[day - 2][:2])
+        clock.advance(24 * HOUR)
+        report = monitor.run_cycle()
+    _, outcomes, scores = days[4]
+    (metric,) = report.find("realised_minus_estimated", metric="accuracy")
+    expected = by_rows(reference, scores)["accuracy"]
+    realised = accuracy_score(outcomes, scores >= 0.4)
+    assert metric.value == pytest.approx(realised - expected, abs=1e-12)
+    assert (metric.since, metric.time) == (START + 4 * 24 * HOUR, START + 5 * 24 * HOUR)
+    assert report["estimated_accuracy"].verdict == "untrusted"
+    assert "rows labelled of 2024-01-05 00:00 to 2024-01-06 00:00" in str(report)
+    monitor.close()
+
+
+def test_labels_that_came_soon_raise_no_doubt_while_others_are_to_come():
+    """Where positives are told at once and negatives three hours later, estimates stay trusted."""
+    rng = np.random.default_rng(10)
+    clock = ManualClock(START)
+    monitor = Monitor(
+        fitted(rng),
+        store=MemoryStore(),
+        clock=clock,
+        collectors=[EstimatedPerformanceCollector()],
+        notifiers=[],
+        window=HOUR,
+    )
+    waiting, seen = [], []
+    for hour in range(12):
+        clock.advance(HOUR / 4)
+        scores, outcomes = drawn(rng, 300)
+        ids = np.array(monitor.record_batch({"x": scores}, scores))
+        clock.advance(HOUR / 2)
+        monitor.record_outcomes(ids[outcomes == 1], outcomes[outcomes == 1])
+        waiting.append(ids[outcomes == 0])
+        if len(waiting) > 3:
+            known = waiting.pop(0)
+            monitor.record_outcomes(known, np.zeros(len(known), int))
+        clock.advance(HOUR / 4)
+        report = monitor.run_cycle()
+        if hour < 4:  # what comes later than all that ever came is not known
+            continue
+        (beside,) = report.find("realised_minus_estimated", metric="accuracy")
+        assert report["estimated_accuracy"].verdict == ""
+        assert beside.verdict == ("immature" if beside.time == report.time else "")
+        seen.append(beside.verdict)
+    assert set(seen) == {"immature", ""}
+    monitor.close()

@@ -320,3 +320,34 @@ def test_segments_of_a_window_whose_labels_are_still_to_come_are_immature():
     assert late["segments_worse"].verdict == verdict(late, "segment_accuracy") == ""
     assert [alert.labels["segment"] for alert in late.alerts] == ["g=bad"]
     monitor.close()
+
+
+def test_labels_later_than_the_window_rank_the_segments_where_they_have_come():
+    """Labels two days late are of an earlier day: that day is ranked, says so, and alerts."""
+    clock, told = ManualClock(START), RecordingNotifier()
+    rng = np.random.default_rng(1)
+    monitor = Monitor(
+        store=MemoryStore(),
+        clock=clock,
+        collectors=[SegmentsCollector()],
+        drift=DriftPolicy(segments=("g",)),
+        rules=[Threshold("segment_error_excess", above=0.05, use="lower")],
+        notifiers=[told],
+    )
+    groups, days = ["bad" if i % 4 == 0 else "good" for i in range(400)], []
+    for day in range(8):
+        true = rng.integers(0, 2, 400)
+        scores = [float(t if i % 4 else 1 - t) for i, t in enumerate(true)]
+        days.append((monitor.record_batch({"g": groups}, scores), true))
+        if day >= 2:
+            monitor.record_outcomes(*days[day - 2])
+        clock.advance(24 * HOUR)
+        report = monitor.run_cycle()
+    (excess,) = report.find("segment_error_excess", segment="g=bad")
+    assert (excess.value, excess.n) == (1.0, 100)
+    assert (excess.since, excess.time) == (START + 4 * 24 * HOUR, START + 5 * 24 * HOUR)
+    assert report.find("segment_accuracy", segment="g=good")[0].value == 1.0
+    assert report.find("segment_share", segment="g=bad")[0].time == report.time
+    assert [alert.labels["segment"] for alert in told.alerts] == ["g=bad"]
+    assert "of 2024-01-05 00:00 to 2024-01-06 00:00, whose labels have come" in str(report)
+    monitor.close()

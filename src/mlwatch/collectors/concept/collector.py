@@ -14,7 +14,7 @@ from mlwatch.collectors.drift.course import decisive, told
 from mlwatch.collectors.drift.episodes import follow
 from mlwatch.collectors.drift.verdict import chosen_margin, judge
 from mlwatch.collectors.performance.delays import Delays
-from mlwatch.collectors.performance.maturity import Maturity, maturity, newest_mature
+from mlwatch.collectors.performance.maturity import Maturity, settled
 from mlwatch.collectors.performance.past import Past, look
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Tallies
@@ -123,16 +123,9 @@ def _labelled(window: Window, span: timedelta, delays: Delays) -> _Labelled:
     Labels that come soon are not like those that come late.
     """
     view = window.last(span)
-    state = maturity(view, delays, window.until)
-    if state.is_mature:
-        return _Labelled(view, state)
-    older = newest_mature(view, delays)
-    if older is not None and older.tally("rows").get("labelled"):
-        known = maturity(older, delays, window.until)
-        if known.is_mature:
-            until = f"of predictions until {older.until:%Y-%m-%d %H:%M}: later labels are to come"
-            return _Labelled(older, known, until)
-    return _Labelled(view, state)
+    found, state = settled(view, delays)
+    until = f"of predictions until {found.until:%Y-%m-%d %H:%M}: later labels are to come"
+    return _Labelled(found, state, "" if found is view else until)
 
 
 def _known(tallies: Tallies) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from mlwatch.collectors.estimated.calibration import (
     FEWEST,
@@ -13,6 +13,8 @@ from mlwatch.collectors.estimated.calibration import (
     confusion,
 )
 from mlwatch.collectors.estimated.figures import NAMES, Estimate, estimate, realised
+from mlwatch.collectors.performance.maturity import settled
+from mlwatch.collectors.performance.past import delays_of_week
 from mlwatch.detectors.relation import relate_scores
 from mlwatch.intervals import Z95
 from mlwatch.records import Metric, add_tallies
@@ -36,7 +38,8 @@ class EstimatedPerformanceCollector:
     outcomes. Where labels have come, the figures realised on these rows are shown beside those
     estimated on them, and a smoke alarm compares outcomes at the same score with the reference's:
     when it fires, estimates are "untrusted", as they are where more than 20% of the scores are of
-    a kind that the reference hardly knows.
+    a kind that the reference hardly knows. While labels of the window are to come, both are of the
+    newest span as long whose labels have come, since soon labels are not like late ones.
     """
 
     name: str = "estimated_performance"
@@ -58,8 +61,9 @@ class EstimatedPerformanceCollector:
             for name in NAMES:
                 yield Metric(f"estimated_{name}", None, why=lacking or _NOT_BY_THRESHOLD)
             return
-        beside = list(_beside(calibration, window))
-        yield from _estimates(calibration, said, window, beside)
+        beside, doubts = _by_labels(calibration, window, reference)
+        doubts += _strange(calibration, window)
+        yield from _estimates(calibration, said, window, beside, doubts)
         yield from beside
 
 
@@ -88,13 +92,16 @@ def _said(calibration: Calibration, window: Window) -> Counts | None:
 
 
 def _estimates(
-    calibration: Calibration, said: Counts, window: Window, beside: list[Metric]
+    calibration: Calibration,
+    said: Counts,
+    window: Window,
+    beside: Sequence[Metric],
+    doubts: Sequence[str],
 ) -> Iterator[Metric]:
     reference = window.reference
     assert reference is not None
     scoring = calibration.scoring
     then = realised(confusion(scoring, reference.tallies), calibration.known)
-    doubts = [*_smoke(reference, window), *_strange(calibration, window)]
     shown = {metric.labels["metric"]: metric.why for metric in beside}
     n = int(said.sum())
     for name, found in estimate(calibration, said).items():
@@ -112,7 +119,27 @@ def _estimates(
         )
 
 
-def _beside(calibration: Calibration, window: Window) -> Iterator[Metric]:
+def _by_labels(
+    calibration: Calibration, window: Window, reference: Reference
+) -> tuple[list[Metric], list[str]]:
+    """Return what is realised beside what is estimated, and the doubts that labels raise.
+
+    While labels take their time and more may come, those that have may be unlike all: they raise
+    none.
+    """
+    delays = delays_of_week(window)
+    view, state = settled(window, delays)
+    if delays.n and not state.is_mature:
+        return [state.mark(it) for it in _beside(calibration, view, " so far")], []
+    if view is window:
+        return list(_beside(calibration, view)), list(_smoke(reference, view))
+    span = f" of {view.since:%Y-%m-%d %H:%M} to {view.until:%Y-%m-%d %H:%M}"
+    beside = _beside(calibration, view, span)
+    doubts = [f"{doubt}{span}" for doubt in _smoke(reference, view)]
+    return [replace(it, since=view.since, time=view.until) for it in beside], doubts
+
+
+def _beside(calibration: Calibration, window: Window, which: str = "") -> Iterator[Metric]:
     """Return the figures of the labelled rows, realised less estimated on these same rows."""
     scoring = calibration.scoring
     came, scored = confusion(scoring, window.tallies), by_outcome(scoring, window.tallies)
@@ -128,10 +155,10 @@ def _beside(calibration: Calibration, window: Window) -> Iterator[Metric]:
     now = realised(came, scored)
     for name, found in estimate(calibration, said).items():
         if found.value is not None and name in now:
-            yield _difference(name, now[name], found, n)
+            yield _difference(name, now[name], found, n, which)
 
 
-def _difference(name: str, value: float, found: Estimate, n: int) -> Metric:
+def _difference(name: str, value: float, found: Estimate, n: int, which: str) -> Metric:
     assert found.value is not None
     difference, half = value - found.value, Z95 * found.error
     return Metric(
@@ -141,7 +168,7 @@ def _difference(name: str, value: float, found: Estimate, n: int) -> Metric:
         high=difference + half,
         n=n,
         labels={"metric": name},
-        why=f"realised {value:.3f}, estimated {found.value:.3f} on the {n:,} rows labelled",
+        why=f"realised {value:.3f}, estimated {found.value:.3f} on the {n:,} rows labelled{which}",
     )
 
 

@@ -136,3 +136,17 @@ def newest_mature(window: Window, delays: Delays) -> Window | None:
     until = floor(until, pane)
     since = until - max(span // pane, 1) * pane
     return window.between(since, until) if since >= window.until - KEPT else None
+
+
+def settled(window: Window, delays: Delays) -> tuple[Window, Maturity]:
+    """Return the window or, while labels of it are to come, the newest span whose labels have.
+
+    That is as long as the window. Where there is none with labels it is the window.
+    """
+    state = maturity(window, delays, window.until)
+    older = None if state.is_mature else newest_mature(window, delays)
+    if older is not None and older.tally("rows").get("labelled"):
+        known = maturity(older, delays, window.until)
+        if known.is_mature:
+            return older, known
+    return window, state

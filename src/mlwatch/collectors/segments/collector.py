@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlwatch import buckets, intervals
 from mlwatch.collectors.performance.figures import figures
-from mlwatch.collectors.performance.maturity import maturity
+from mlwatch.collectors.performance.maturity import settled
 from mlwatch.collectors.performance.past import delays_of_week
 from mlwatch.collectors.segments.excess import excesses, summary
 from mlwatch.errors import ConfigurationError
@@ -26,8 +26,8 @@ class SegmentsCollector:
 
     Each metric bears the segment's name as a label. They have names of their own
     (`segment_accuracy`), so that a rule on `accuracy` does not come to judge fifty small samples.
-    What rests on labels is "immature" as long as the window is, for which the delays of the last
-    week are looked at, and raises no alert.
+    What rests on labels is that of the newest span as long as the window whose labels have come,
+    by the delays of the last week; where there is none it is "immature", and raises no alert.
 
     Args:
         quantile: The share of predictions at which the latency is given.
@@ -45,20 +45,15 @@ class SegmentsCollector:
 
     def collect(self, window: Window) -> Iterator[Metric]:
         """Return the comparison of the segments, worst first, and then the figures of each."""
-        segments, scoring = window.segments, window.scoring
-        mark = maturity(window, delays_of_week(window), window.until).mark
-        compared = excesses(segments, scoring)
-        labelled = window.tally("rows").get("labelled", 0)
-        yield mark(summary(compared, labelled, declared=bool(segments)))
-        yield from map(mark, compared)
-        for parts in segments.values():
+        scoring = window.scoring
+        view, state = settled(window, delays_of_week(window))
+        for metric in _by_labels(view, declared=bool(window.segments)):
+            yield state.mark(metric) if view is window else _of_span(metric, view)
+        for parts in window.segments.values():
             rows = sum(_recorded(tallies) for tallies in parts.values())
             for name, tallies in parts.items():
-                measured = [*self._traffic(tallies, rows, scoring)]
-                measured += map(mark, _performance(tallies, scoring))
-                for metric in measured:
-                    labels = {"segment": name, **metric.labels}
-                    yield replace(metric, name=f"segment_{metric.name}", labels=labels)
+                for metric in self._traffic(tallies, rows, scoring):
+                    yield _of_segment(metric, name)
 
     def _traffic(self, tallies: Tallies, rows: int, scoring: Scoring) -> Iterator[Metric]:
         n = _recorded(tallies)
@@ -71,6 +66,29 @@ class SegmentsCollector:
             labels = {"quantile": f"{self.quantile:g}"}
             yield Metric("latency_ms", *ends, sum(latency.values()), labels)
         yield from _predictions(tallies, scoring)
+
+
+def _by_labels(view: Window, *, declared: bool) -> Iterator[Metric]:
+    """Return what rests on labels: how the segments compare, and the figures of each."""
+    compared = excesses(view.segments, view.scoring)
+    labelled = view.tally("rows").get("labelled", 0)
+    yield summary(compared, labelled, declared=declared)
+    yield from compared
+    for parts in view.segments.values():
+        for name, tallies in parts.items():
+            for metric in _performance(tallies, view.scoring):
+                yield _of_segment(metric, name)
+
+
+def _of_segment(metric: Metric, name: str) -> Metric:
+    labels = {"segment": name, **metric.labels}
+    return replace(metric, name=f"segment_{metric.name}", labels=labels)
+
+
+def _of_span(metric: Metric, view: Window) -> Metric:
+    """Say that a figure is of an earlier span, whose labels have come."""
+    told = f"of {view.since:%Y-%m-%d %H:%M} to {view.until:%Y-%m-%d %H:%M}, whose labels have come"
+    return replace(metric, since=view.since, time=view.until, why=metric.why or told)
 
 
 def _performance(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
