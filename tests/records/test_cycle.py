@@ -13,6 +13,7 @@ from mlwatch.collectors import error_rate
 from mlwatch.collectors.concept.classes import OUTCOMES, RELATION
 from mlwatch.detectors import correlation, domain_classifier
 from mlwatch.records import CycleReport, DriftResult, Fault, Metric, Severity
+from mlwatch.records.results import WITHIN
 from mlwatch.records.table import APART
 from mlwatch.testing.checks import sample_alert
 from mlwatch.training import PREDICTION
@@ -203,6 +204,13 @@ def test_the_headline_names_what_drifted_and_counts_features_apart(drift, headli
         (
             [stable("x"), *sizes(relation=0.3), stable("outcomes")],
             "inputs did not move; outcomes did not move; their relation moved (at least 30%)",
+        ),
+        (
+            [stable("x"), replace(stable("outcomes"), caveats=(WITHIN,)), stable("relation")],
+            (
+                "inputs did not move; outcomes moved, not certainly by the margin; "
+                "their relation did not move"
+            ),
         ),
         (
             [stable("x"), *(result(name, drifted=None) for name in ("outcomes", "relation"))],

@@ -15,6 +15,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 IMMATURE = "immature"
 """The verdict on a figure of predictions most of whose labels are still to come."""
 
+WITHIN = "something changed, by no more than the margin as far as is certain"
+"""The caveat of a stable result whose p-value is within the budget."""
+
 
 class Severity(StrEnum):
     """How much an alert matters, least first."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from mlwatch.records.metric_table import metric_section
-from mlwatch.records.results import Alert, DriftResult, Fault, Metric
+from mlwatch.records.results import WITHIN, Alert, DriftResult, Fault, Metric
 from mlwatch.records.segment_table import segment_section
 from mlwatch.records.version_table import version_sections
 from mlwatch.records.words import clean, columns, listed, of_version, plural, share
@@ -133,6 +133,8 @@ def _of_outcomes(drift: Sequence[DriftResult]) -> Iterator[str]:
         if drifted := [it for it in found[name] if it.drifted]:
             low = math.floor(100 * max(it.effect_low or 0.0 for it in drifted))
             yield f"{said} moved" + (f" (at least {low}%)" if low else "")
+        elif any(it.drifted is False and WITHIN in it.caveats for it in found[name]):
+            yield f"{said} moved, not certainly by the margin"
         elif any(it.drifted is False for it in found[name]):
             yield f"{said} did not move"
         elif found[name]:

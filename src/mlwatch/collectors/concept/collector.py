@@ -18,6 +18,7 @@ from mlwatch.collectors.performance.maturity import Maturity, settled
 from mlwatch.collectors.performance.past import Past, look
 from mlwatch.protocols import Item
 from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Tallies
+from mlwatch.records.results import WITHIN
 from mlwatch.sequential.budget import HOURS_A_WEEK, weekly_of_labels
 from mlwatch.window import Window
 
@@ -88,7 +89,7 @@ class ConceptDriftCollector:
         if result.drifted and (result.p_value is None or result.p_value > level):
             return replace(result, drifted=False, why="", band="")
         if result.drifted is False and result.p_value is not None and result.p_value <= level:
-            return replace(result, caveats=(*result.caveats, _WITHIN))
+            return replace(result, caveats=(*result.caveats, WITHIN))
         return result
 
     def _follow(
@@ -103,9 +104,6 @@ class ConceptDriftCollector:
             now=window.until,
             known=False,
         )
-
-
-_WITHIN = "something changed, by no more than the margin as far as is certain"
 
 
 @dataclass(frozen=True, slots=True)
