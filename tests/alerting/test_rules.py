@@ -66,6 +66,15 @@ def test_a_threshold_says_nothing_of_what_was_not_measured():
     assert found(rule, own) == [True]
 
 
+def test_large_figures_are_told_in_full():
+    """An alert writes money and counts as the report does, and not as 2.691e+05."""
+    rule = Threshold("revenue_at_risk", above=100_000)
+    (finding,) = rule([Metric("revenue_at_risk", 269_100.0, 250_000.0, 280_000.0, n=1200)])
+
+    assert finding.title == "revenue_at_risk is 269,100 (revenue_at_risk above 100000)"
+    assert "269,100 (95%: 250,000 to 280,000)" in finding.why
+
+
 def test_a_finding_says_what_is_wrong():
     """Title and reason hold the metric, its value, interval, sample size and limit."""
     metric = Metric("accuracy", 0.7123, 0.69, 0.73, 1234, model="m")

@@ -11,6 +11,7 @@ from typing import Literal
 from mlwatch.catalogue import CATALOGUE
 from mlwatch.errors import ConfigurationError
 from mlwatch.records import EPOCH, IMMATURE, Metric, Severity, join_key
+from mlwatch.records.words import number
 
 _JUDGED = {"drifted": True, "stable": False}
 _SUBJECTS = {
@@ -83,10 +84,10 @@ class Threshold:
         if (self.above is None) == (self.below is None):
             raise ConfigurationError(f"Threshold({self.metric!r}): give either above= or below=")
         for name in ("above", "below", "clear"):
-            number = getattr(self, name)
-            if number is not None and not _is_finite(number):
+            limit = getattr(self, name)
+            if limit is not None and not _is_finite(limit):
                 raise ConfigurationError(
-                    f"Threshold({self.metric!r}, {name}={number!r}): must be a finite number"
+                    f"Threshold({self.metric!r}, {name}={limit!r}): must be a finite number"
                 )
         if self._is_beyond(self.limit if self.clear is None else self.clear):
             raise ConfigurationError(
@@ -227,8 +228,8 @@ class MonitoringFault:
                 )
 
 
-def _is_finite(number: object) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number)
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def check_severity(what: str, severity: str) -> None:
@@ -245,7 +246,7 @@ def _subject(metric: Metric) -> str:
 
 
 def _shown(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+    return "none" if value is None else number(value)
 
 
 def _described(metric: Metric) -> str:
@@ -253,7 +254,7 @@ def _described(metric: Metric) -> str:
     text = "" if spec is None else spec.text
     bounds = ""
     if metric.low is not None and metric.high is not None:
-        bounds = f" (95%: {metric.low:.4g} to {metric.high:.4g})"
+        bounds = f" (95%: {number(metric.low)} to {number(metric.high)})"
     rows = f" from {metric.n:,} rows" if metric.n > 1 else ""
     span = ""
     if EPOCH not in {metric.since, metric.time}:
