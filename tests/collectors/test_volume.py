@@ -178,6 +178,18 @@ def test_silence_of_a_small_service_is_unusual():
         assert Course(counts).live(9).volume(9 * 24 + 1).verdict == verdict
 
 
+@pytest.mark.parametrize(("weeks", "verdict"), [(3, "usual"), (4, "unusual")])
+def test_silence_of_a_service_that_rests_at_weekends_is_unusual(weeks, verdict):
+    """With four weeks known an office's silent Monday is unusual, and a silent Sunday never is."""
+    office = [0] * 8 + [40] * 10 + [0] * 6
+    counts = (office * 5 + [0] * 48) * (weeks + 1)
+    counts[weeks * 168 : weeks * 168 + 24] = [0] * 24
+    course = Course(counts).live(weeks * 7)
+
+    assert course.volume(weeks * 168 - 12).verdict == "usual"  # Sunday noon
+    assert course.volume(weeks * 168 + 12).verdict == verdict
+
+
 def test_one_odd_week_is_no_example():
     """After a month a weekday's flood does not make the next one usual; a second one does."""
     counts = np.random.default_rng(0).poisson(200, 43 * 24).tolist()

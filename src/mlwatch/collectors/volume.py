@@ -40,9 +40,9 @@ class VolumeCollector:
     It is unusual where it lies beyond 8 scales from the median (a scale is 1.4826 MAD of the past
     days, at least Poisson's), beyond as many of Poisson's from what the same weekday has had (its
     least and largest, from four weeks on the second of each), and differs by a quarter. None at
-    all is unusual also where nine past days of ten had ten or more. At least 7 past days have to
-    be known. It is about the model: the versions' predictions are added up, so that to deploy one
-    changes nothing.
+    all is unusual also where nine past days of ten had ten or more, or the same weekday in each of
+    at least four weeks. At least 7 past days have to be known. It is about the model: the versions'
+    predictions are added up, so that to deploy one changes nothing.
     """
 
     name: str = "volume"
@@ -148,8 +148,7 @@ def _volume(hours: _Hours) -> Metric:
         why = f"not enough data: {begin:%H:%M} is known of {len(past)} of {FEWEST_DAYS} past days"
         return replace(blank, why=why)
     usual, (low, high) = median(past), _band(past, same_weekday)
-    surely_some = sorted(past)[len(past) // 10] >= _FOR_CERTAIN <= median(same_weekday)
-    unusual = not low <= count <= high or (not count and surely_some)
+    unusual = not low <= count <= high or (not count and _surely_some(past, same_weekday))
     told = replace(
         blank,
         verdict="unusual" if unusual else "usual",
@@ -160,6 +159,16 @@ def _volume(hours: _Hours) -> Metric:
         return replace(told, why=f"undefined: usually there are none; {told.why}")
     least, most = _poisson(count)
     return replace(told, value=count / usual, low=least / usual, high=most / usual)
+
+
+def _surely_some(past: Sequence[int], same_weekday: Sequence[int]) -> bool:
+    """Return whether none at all is no chance: nine days of ten had some, or this weekday always.
+
+    The second is for services that rest on other days, such as at weekends.
+    """
+    if len(same_weekday) >= _TRIMMED_FROM and min(same_weekday) >= _FOR_CERTAIN:
+        return True
+    return sorted(past)[len(past) // 10] >= _FOR_CERTAIN <= median(same_weekday)
 
 
 def _band(past: Sequence[int], same_weekday: Sequence[int]) -> tuple[float, float]:
