@@ -326,6 +326,28 @@ def test_a_function_that_raises_is_down():
     assert "hunter2" not in why
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "401 for Authorization: Bearer hunter2",
+        "headers {'Authorization': 'Basic hunter2', 'Accept': '*/*'}",
+        "the bearer hunter2 has expired",
+        "config {'password': 'hunter2 hunter2', 'host': 'db'}",
+        'body {"api_key": "hunter2"}',
+        "password = 'so hunter2 is it'",
+    ],
+)
+def test_secrets_are_hidden_however_they_are_written(text):
+    """In headers, in mappings, in JSON and in quotes with blanks."""
+
+    def broken():
+        raise ValueError(text)
+
+    _, _, why = one(broken)
+    assert "***" in why
+    assert "hunter2" not in why
+
+
 def test_a_coroutine_is_no_check():
     """Nobody awaits it: refused where it can be seen, down where it shows itself later."""
 

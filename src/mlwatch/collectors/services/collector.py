@@ -33,9 +33,17 @@ Check = Callable[[], object]
 _SECRETS = (
     (re.compile(r"//[^/\s]*@"), "//***@"),
     (
-        re.compile(r"(?i)\b([\w-]*(?:password|passwd|pwd|secret|token|key))(\s*[=:]\s*)[^\s&;,]+"),
+        re.compile(
+            r"(?i)\b([\w-]*(?:password|passwd|pwd|secret|token|key))([\"']?\s*[=:]\s*)"
+            r"(?:\"[^\"]*\"|'[^']*'|[^\s&;,]+)"
+        ),
         r"\1\2***",
     ),
+    (
+        re.compile(r"(?i)\b(authorization)([\"']?\s*[=:]\s*)[\"']?(?:\w+\s+)?[^\s\"',;]+"),
+        r"\1\2***",
+    ),
+    (re.compile(r"(?i)\b(bearer)(\s+)[^\s\"',;]+"), r"\1\2***"),
 )
 
 
