@@ -90,6 +90,26 @@ def test_requests_are_counted_by_route(monitor):
     }
 
 
+def test_routes_of_mounted_applications_are_told_apart(monitor):
+    """The endpoint begins with where the application is mounted, its parameters by name."""
+    app, first, second = service(monitor), FastAPI(), FastAPI()
+    for place, inner in (("/v1", first), ("/v2/{tenant}", second)):
+
+        @inner.get("/predict/{i}")
+        def predict(i: int) -> int:
+            return i
+
+        app.mount(place, inner)
+    for path in ("/v1/predict/1", "/v1/predict/2", "/v2/acme/predict/3", "/v1/nowhere"):
+        get(app, path)
+
+    assert requests(monitor) == {
+        "/v1/predict/{i} 2xx": 2,
+        "/v2/{tenant}/predict/{i} 2xx": 1,
+        "other 4xx": 1,
+    }
+
+
 def test_what_the_application_raises_passes_through(monitor):
     """An exception reaches the server as it was raised, and the request has failed."""
     with pytest.raises(Broken):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -20,8 +21,28 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 def route(scope: MutableMapping[str, Any]) -> str:
-    """Return the template of the route that FastAPI or Starlette found, or "other"."""
-    return str(getattr(scope.get("route"), "path", OTHER))
+    """Return the template of the route that FastAPI or Starlette found, or "other".
+
+    Of an application that is mounted within another it begins with where that is, so that routes
+    of one name in two of them are two; what that one has no route for, or does not say, is told by
+    the place alone.
+    """
+    found = scope.get("route")
+    path = getattr(found, "path", None)
+    if path is None:
+        return OTHER
+    place = _mounted(scope, path)
+    return place if place and hasattr(found, "routes") else f"{place}{path}"
+
+
+def _mounted(scope: MutableMapping[str, Any], path: str) -> str:
+    """Return where the application that answered is mounted; parameters by their names."""
+    whole = scope.get("root_path", "")
+    own = scope.get("app_root_path", whole)
+    inner = set(re.findall(r"{(\w+)", path))
+    params = scope.get("path_params", {}).items()
+    names = {str(value): f"{{{name}}}" for name, value in params if name not in inner}
+    return "/".join(names.get(part, part) for part in whole[len(own) :].split("/"))
 
 
 class MonitorMiddleware:
