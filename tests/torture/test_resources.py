@@ -7,7 +7,7 @@ import textwrap
 from tests.processes import QUIET, Settled, run
 
 UNTOUCHED = """
-import gc, logging, os, random, signal, sys, threading, warnings
+import gc, logging, os, random, signal, sys, threading, time, warnings
 from pathlib import Path
 
 def taken():
@@ -43,6 +43,8 @@ print("construct", changed(), sorted(path.name for path in folder.iterdir()))
 watch.record_prediction({"a": 1}, 0.5)
 watch.flush()
 print("record", changed(but=["threads", "descriptors"]))
+while len(os.listdir("/proc/self/task")) - before["threads"] > 1:
+    time.sleep(0.01)  # the thread in which flush waited ends a moment later
 print(len(os.listdir("/proc/self/task")) - before["threads"])
 """
 
@@ -54,6 +56,7 @@ def test_nothing_of_the_host_is_touched(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
     assert (done.stdout, done.stderr) == ("import [] []\nconstruct [] []\nrecord []\n1\n", "")
