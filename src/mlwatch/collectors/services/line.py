@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  no name is looked up without it, and see `Line`
 import io
 import socket
 import ssl
@@ -40,8 +41,10 @@ class Line:
     """A connection to the first address of a host that accepts.
 
     It is a socket of the operating system, also where gevent has put its own in its place: a
-    check runs in a real thread, which has no loop. The timeout of a socket holds for each piece
-    that comes, so that a service which drips would never time out; here all pieces share one.
+    check runs in a real thread, which has no loop. Nor may anything be imported there: the locks
+    of imports are gevent's then, and two threads that import the same may wait for ever. The
+    timeout of a socket holds for each piece that comes, so that a service which drips would never
+    time out; here all pieces share one.
 
     Args:
         host: A name or an address.
