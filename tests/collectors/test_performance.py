@@ -506,3 +506,26 @@ def test_scores_where_the_reference_has_none_are_told_apart():
 
     assert found.value == pytest.approx(metrics.roc_auc_score(true, scores), abs=0.01)
     assert found.high - found.low < 0.2
+
+
+@pytest.mark.parametrize("kind", ["classes", "counts"])
+def test_outcomes_of_two_kinds_have_no_figure_without_a_task(kind):
+    """Classes 0 to 3, and counts of which many are 0 and 1, are undefined and never in part."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 4, 200)
+    served = true if kind == "classes" else true + rng.uniform(0.0, 0.5, 200)
+    found = collect(window(events(served.tolist(), true.tolist())))
+    figure = found.get("mae") or found["accuracy"]
+    assert figure.value is None
+    assert "give Reference.fit(..., task=...)" in figure.why
+    assert not {"f1", "rmse"} & set(found)
+
+
+def test_a_single_odd_outcome_takes_no_figure_away():
+    """One number among outcomes of 0 and 1 is left out, and the accuracy is that of the rest."""
+    scores, true = binary(200)
+    odd = [2, *true[1:].tolist()]
+    found = collect(window(events(scores.tolist(), odd)))
+    expected = metrics.accuracy_score(true[1:], scores[1:] >= 0.5)
+    assert found["accuracy"].value == pytest.approx(expected, **EXACT)
+    assert found["accuracy"].n == 199

@@ -13,6 +13,9 @@ from mlwatch.scoring import Scoring
 MOST_CELLS = 100
 """So many cells of the confusion matrix are told apart, the largest first; others are "other"."""
 
+STRAY = 0.01
+"""Up to this share of the outcomes may be of another kind where no task is known."""
+
 
 def figures(tallies: Tallies, scoring: Scoring, z: float = Z95) -> Iterator[Metric]:
     """Return the figures of labelled predictions, each with its interval.
@@ -22,10 +25,35 @@ def figures(tallies: Tallies, scoring: Scoring, z: float = Z95) -> Iterator[Metr
         scoring: How they were counted.
         z: The normal point of the intervals' level, 95% where not said.
     """
-    if tallies.get("residual"):
+    numbers, classes = _numbers(tallies), sum(tallies.get("outcome", {}).values())
+    if not scoring.task and (why := _of_two_kinds(tallies, max(numbers, classes))):
+        yield undefined("mae" if numbers > classes else "accuracy", why, max(numbers, classes))
+    elif numbers > classes:
         yield from regression.figures(tallies, scoring, z)
-    elif tallies.get("outcome"):
+    elif classes:
         yield from _classification(tallies, scoring, z)
+
+
+def _numbers(tallies: Tallies) -> int:
+    tally = tallies.get("residual", {})
+    return tally.get("n", 0) + tally.get("too_large", 0)
+
+
+def _of_two_kinds(tallies: Tallies, largest: int) -> str:
+    """Say so where each outcome was taken by its own type, and too many are not of one kind.
+
+    Such are the classes 0, 1, 2 and 3, or counts of which many are 0 and 1: figures of either kind
+    alone would be those of a choice of the rows. A failed prediction is of no kind.
+    """
+    rows = tallies.get("rows", {})
+    labelled = rows.get("labelled", 0)
+    left = labelled - largest - rows.get("errors", 0)
+    if left <= STRAY * labelled:
+        return ""
+    return (
+        f"without a reference an outcome of 0 or 1 is a class and another number is not, and "
+        f"{left:,} of {labelled:,} are not like the rest: give Reference.fit(..., task=...)"
+    )
 
 
 def _classification(tallies: Tallies, scoring: Scoring, z: float) -> Iterator[Metric]:
