@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.traffic import predicted, told, window
+from tests.traffic import HOUR, START, predicted, told, window
 
 from mlwatch import Metric, Monitor, intervals
 from mlwatch.collectors import BusinessCollector, RetentionValue, TrafficCollector
 from mlwatch.errors import ConfigurationError
 from mlwatch.reference import Reference
+from mlwatch.spans import MINUTE
 from mlwatch.stores import MemoryStore
 from mlwatch.testing import ManualClock
 
@@ -74,6 +75,12 @@ def test_formulas(text):
     """Arithmetic of counts, as Python reads it."""
     metric = only(text)
     assert (metric.name, metric.value, metric.n) == ("business", FORMULAS[text], 10)
+
+
+def test_hours_are_those_since_the_first_traffic():
+    """What a service of half an hour has an hour is not spread over the day that is looked at."""
+    late = [predicted(i, 0.9, time=START + 23 * HOUR + i * MINUTE) for i in range(30, 60)]
+    assert only("predictions / hours", window(late, span=24 * HOUR)).value == 60
 
 
 def test_several_formulas_and_a_name_for_one():

@@ -26,11 +26,11 @@ class BusinessCollector:
 
     A formula is a text of numbers, names of counts, `+ - * /` and brackets. It has no interval:
     counts are exact. The names are `predictions`, `errors` (recorded with one), `labelled`, `hours`
-    (the length of the window); of a binary task `predicted_positives`, `predicted_negatives`,
-    `actual_positives`, `actual_negatives`, `true_positives`, `false_positives`, `true_negatives`
-    and `false_negatives` (all but the first two among the labelled); and `predicted["gold"]`,
-    `actual["gold"]` of a class. Where it divides by 0, or a count is not defined for the task,
-    there is no value, and why.
+    (from the first traffic of the window to its end); of a binary task `predicted_positives`,
+    `predicted_negatives`, `actual_positives`, `actual_negatives`, `true_positives`,
+    `false_positives`, `true_negatives` and `false_negatives` (all but the first two among the
+    labelled); and `predicted["gold"]`, `actual["gold"]` of a class. Where it divides by 0, or a
+    count is not defined for the task, there is no value, and why.
 
     A function gets a mapping of these counts and returns a number, a mapping of name to number
     (None: undefined), or `Metric`s.

@@ -30,11 +30,11 @@ NAMES = (
 class Counts(Mapping[str, float]):
     """The counts of a window by name, each found when it is asked for.
 
-    `predictions`, `errors` (recorded with one), `labelled` (whose outcome is known), `hours` (the
-    length of the window); of a binary task `predicted_positives`, `predicted_negatives`,
-    `actual_positives` and `actual_negatives` (among the labelled), `true_positives`,
-    `false_positives`, `true_negatives`, `false_negatives`. `predicted["gold"]` and
-    `actual["gold"]`, spelt `counts.of_class("predicted", "gold")`, are those of one class.
+    `predictions`, `errors` (recorded with one), `labelled` (whose outcome is known), `hours` (from
+    the first traffic of the window to its end); of a binary task `predicted_positives`,
+    `predicted_negatives`, `actual_positives` and `actual_negatives` (among the labelled),
+    `true_positives`, `false_positives`, `true_negatives`, `false_negatives`. `predicted["gold"]`
+    and `actual["gold"]`, spelt `counts.of_class("predicted", "gold")`, are those of one class.
 
     Args:
         window: The window.
@@ -56,7 +56,7 @@ class Counts(Mapping[str, float]):
         if name in _OF_ROWS:
             return self._window.tally("rows").get(_OF_ROWS[name], 0)
         if name == "hours":
-            return self._window.seconds / 3600
+            return self._window.observed_seconds / 3600
         return self._of_binary(name)
 
     def __iter__(self) -> Iterator[str]:
