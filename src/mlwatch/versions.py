@@ -70,7 +70,7 @@ class _Pair:
     @property
     def ends(self) -> tuple[intervals.Bounded, intervals.Bounded] | None:
         """The figures with their intervals, if both have one."""
-        other, own = _ends(self.other), _ends(self.own)
+        other, own = self.other.bounded, self.own.bounded
         return None if other is None or own is None else (other, own)
 
     def to_metric(self, widening: float) -> Metric:
@@ -106,9 +106,3 @@ def _judged(pairs: Sequence[_Pair]) -> Iterator[Metric]:
     tests = sum(pair.ends is not None for pair in pairs)
     point = intervals.normal_point(LEVEL / 2 / tests) if tests else intervals.Z95
     return (pair.to_metric(point / intervals.Z95) for pair in pairs)
-
-
-def _ends(metric: Metric) -> intervals.Bounded | None:
-    if metric.value is None or metric.low is None or metric.high is None:
-        return None
-    return metric.value, metric.low, metric.high

@@ -60,6 +60,13 @@ class Metric:
         window = (self.since.isoformat(), self.time.isoformat())
         return join_key(self.model, self.model_version, self.name, *labels, *window)
 
+    @property
+    def bounded(self) -> tuple[float, float, float] | None:
+        """The value with its low and its high end, if it has both."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return self.value, self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class DriftResult:

@@ -62,7 +62,7 @@ class _Change:
     @property
     def bounded(self) -> intervals.Bounded | None:
         """The change with its interval, if both have a value."""
-        here, past = _ends(self.here), _ends(self.past)
+        here, past = self.here.bounded, self.past.bounded
         return None if here is None or past is None else intervals.difference(here, past)
 
     def to_metric(self, strict: _Change, policy: DriftPolicy, margin: float) -> Metric:
@@ -94,12 +94,6 @@ class _Change:
         if half > policy.min_visible * unit:
             return lacking, f"{lacking}: only a change of more than {half:.3g} could be seen"
         return "stable", ""
-
-
-def _ends(metric: Metric) -> intervals.Bounded | None:
-    if metric.value is None or metric.low is None or metric.high is None:
-        return None
-    return metric.value, metric.low, metric.high
 
 
 def _bounded(metrics: Iterable[Metric]) -> dict[str, Metric]:

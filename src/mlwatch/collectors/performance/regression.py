@@ -95,10 +95,6 @@ def _error(tally: Tally, share: float, scale: float, z: float) -> Metric:
     if n < needed:
         why = f"not enough data: {n} of {needed} labelled predictions"
         return Metric("absolute_error", None, n=n, labels=labels, why=why)
-    half = z * math.sqrt(share * (1 - share) / n)
-    low, value, high = (
-        (buckets.quantile(tally, min(1.0, max(0.0, end))) or 0.0) * scale
-        for end in (share - half, share, share + half)
-    )
-    low, high = low * (1 - buckets.RELATIVE_ERROR), high * (1 + buckets.RELATIVE_ERROR)
-    return Metric("absolute_error", value, low, high, n, labels)
+    value, low, high = buckets.bounded(tally, share, z)
+    high = None if high is None else high * scale
+    return Metric("absolute_error", value * scale, low * scale, high, n, labels)
