@@ -24,7 +24,6 @@ Rows = tuple[Iterable[Prediction], Iterable[Outcome]]
 COLLECTOR = "collector"
 """Panes whose source begins with this are a collector's own, and no traffic of the window."""
 
-
 DELAY = "delay"
 """Tallies that begin with this count how late labels came, `delay/<class>` those of a class."""
 
@@ -171,14 +170,7 @@ class Window:
         since = self.until - span
         if self.read_at is not None:
             since, _ = outward(since, self.until, self.read_at)
-        if since < self.since:
-            further = tuple(self.reach(since, self.since))
-            whole = tuple(pane for pane in further if not pane.segment)
-            parts = tuple(pane for pane in further if pane.segment)
-            return replace(self, since=since, panes_=whole + self.panes_, parts=parts + self.parts)
-        kept = tuple(pane for pane in self.panes_ if pane.time >= since)
-        parts = tuple(pane for pane in self.parts if pane.time >= since)
-        return replace(self, since=since, panes_=kept, parts=parts)
+        return self.between(since, self.until)
 
     def between(self, since: datetime, until: datetime) -> Window:
         """Return the traffic of a span that ends no later than the window; it may begin before.

@@ -9,6 +9,7 @@ from itertools import accumulate, repeat
 from operator import mul
 
 from mlwatch import buckets
+from mlwatch.intervals import MOMENTS
 
 FIXED = 2.0**160
 """Means are kept as sums of integers in units of 1 / FIXED, so that panes add exactly.
@@ -23,8 +24,6 @@ SMALLEST = 2.0**-52
 
 _LARGEST = 1e300 / FIXED
 """A row with a larger term is left out, so that sums over panes stay within float64."""
-
-_RESIDUAL = ("e", "abs", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2")
 
 
 def fixed_sum(values: Iterable[float]) -> int:
@@ -93,7 +92,7 @@ def residuals(
             ratios.append(abs(error / true) if true else math.inf)
         else:
             too_large += 1
-    sums = dict(zip(_RESIDUAL, map(fixed_sum, zip(*rows, strict=True)), strict=False))
+    sums = dict(zip(MOMENTS, map(fixed_sum, zip(*rows, strict=True)), strict=False))
     counts = {"n": len(rows), "too_large": too_large} | sums
     yield "residual", {name: count for name, count in counts.items() if count}
     if rows:
@@ -104,7 +103,7 @@ def residuals(
 
 
 def _terms(error: float, true: float) -> tuple[float, ...]:
-    """Return the terms of `_RESIDUAL`; products, since powers raise where they overflow."""
+    """Return the terms of `MOMENTS`; products, since powers raise where they overflow."""
     square, true2 = error * error, true * true
     return (
         error,
