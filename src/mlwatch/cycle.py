@@ -104,11 +104,11 @@ class Cycle:
         used = self.manager.deliver(self.store, now)
         late = [*judged.rule_faults, *(fault for fault in used.values() if fault is not None)]
         parts = [*(f"rule {name}" for name in self.rules), *used, RETENTION]
-        kept, failed = attempt(RETENTION, prune, self.store, self.retention, now)
-        misfit = failed or (kept.fault if kept else None)
+        pruned, failed = attempt(RETENTION, prune, self.store, self.retention, now)
+        misfit = failed or (pruned.fault if pruned else None)
         late += [misfit] if misfit else []
         told = _fault_metrics(parts, late, windows[0])
-        told += [_of_model(kept.metric, windows[0])] if kept else []
+        told += [_of_model(pruned.metric, windows[0])] if pruned else []
         about_faults = {k: r for k, r in self.rules.items() if isinstance(r, MonitoringFault)}
         more, _ = _insist(lambda: self._settle({Table.metrics: told}, {}, about_faults, told, now))
         if more:

@@ -104,8 +104,9 @@ def _moments(tally: Tally, name: str, squares: str) -> tuple[float, float]:
 
 def _blank(feature: str, detector: str, past: Tally, now: Tally) -> DriftResult:
     n, n_reference = now.get("n", 0), past.get("n", 0)
-    why = "undefined: on the reference it is always the same" if n > 1 else "no outcomes are known"
-    why = why if n > 1 else f"not enough data: {why}"
+    why = "undefined: on the reference it is always the same"
+    if n < 2:
+        why = f"not enough data: {n} of 2 known outcomes"
     return DriftResult(feature, detector, None, None, None, None, n, n_reference, why=why)
 
 
