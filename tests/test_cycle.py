@@ -11,10 +11,12 @@ from tests.service import DAY, MINUTE, MODEL, START, STORES, VERSION, make_store
 from mlwatch import (
     CaptureOptions,
     DriftResult,
+    Memory,
     Metric,
     Monitor,
     NotificationError,
     Retention,
+    Revised,
     Severity,
     Table,
     Threshold,
@@ -260,6 +262,37 @@ def test_a_collector_that_gives_no_metrics_is_at_fault(collector):
     report = Bench(collectors=[collector, TRAFFIC]).cycle()
     assert [fault.part for fault in report.faults] == ["collector <lambda>"]
     assert report["prediction_count"].value == 200
+
+
+class OfTheMachine:
+    """Measures, and then gives what no cycle keeps of the machine."""
+
+    name, scope = "machine room", "machine"
+
+    def __init__(self, more):
+        self.more = more
+
+    def collect(self, window):
+        yield Metric("degrees", 21.0)
+        yield self.more
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        Memory({"seen": 1}),
+        Revised((Metric("degrees", 20.0, since=START - DAY, time=START),)),
+        DriftResult("door", "eye", None, None, None, None, 0, 0),
+    ],
+    ids=["Memory", "Revised", "DriftResult"],
+)
+def test_what_a_collector_of_the_machine_gives_in_vain_is_a_fault(more):
+    """Nothing that it gives is lost in silence: all but metrics and faults is a fault."""
+    report = Bench(collectors=[OfTheMachine(more)]).cycle()
+    assert report["degrees"].value == 21.0
+    (fault,) = report.faults
+    assert fault.part == "collector machine room"
+    assert type(more).__name__ in fault.error
 
 
 @pytest.mark.parametrize("kind", STORES)

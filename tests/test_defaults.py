@@ -36,3 +36,16 @@ def test_two_of_one_name_are_refused_with_what_to_write():
     found = [*defaults.collectors(), ServiceCollector({"cache": lambda: True})]
     with pytest.raises(ConfigurationError, match=r"own=\["):
         Monitor(store=MemoryStore(), collectors=found, notifiers=[])
+
+
+def test_a_scope_that_there_is_not_is_refused():
+    """A collector that no cycle would ask is refused, and not reported as well."""
+
+    class Misspelt:
+        name, scope = "mine", "Machine"
+
+        def collect(self, window):
+            return []
+
+    with pytest.raises(ConfigurationError, match=r"scope='Machine'.*'version', 'model', 'machine'"):
+        Monitor(store=MemoryStore(), collectors=[Misspelt()], notifiers=[])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mlwatch import defaults
 from mlwatch.alerting import AlertManager, MonitorHealth, MonitoringFault, Rule
@@ -24,9 +24,11 @@ from mlwatch.protocols import (
     MetricStore,
     Notifier,
     Notify,
+    Scope,
     part_features,
     part_name,
     part_names,
+    scope_of,
 )
 from mlwatch.recorder import AnyRecorder, NoRecorder, Recorder, is_disabled
 from mlwatch.records import AlertPolicy, CaptureOptions, DriftPolicy, as_segments
@@ -89,6 +91,7 @@ def build(
         detectors = _parts("detectors", detectors, "detect")
     chosen = defaults.collectors(detectors, drift) if collectors is None else collectors
     chosen = _parts("collectors", chosen, "collect")
+    _require_scopes(chosen)
     _require_policy(chosen, drift)
     told = _parts("notifiers", defaults.notifiers() if notifiers is None else notifiers, "notify")
     judged = _parts("rules", defaults.rules() if rules is None else rules, "__call__")
@@ -275,6 +278,16 @@ def _named(what: str, parts: Sequence[Any]) -> dict[str, Any]:
             )
         named[name] = part
     return named
+
+
+def _require_scopes(collectors: Iterable[object]) -> None:
+    """Refuse a collector that no cycle would ask."""
+    for it in collectors:
+        if scope_of(it) not in get_args(Scope):
+            raise ConfigurationError(
+                f"collectors: {part_name(it)!r} has scope={scope_of(it)!r}; it must be one of "
+                f"{', '.join(map(repr, get_args(Scope)))}"
+            )
 
 
 def _require_policy(collectors: Iterable[object], policy: DriftPolicy) -> None:

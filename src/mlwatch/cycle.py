@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from types import UnionType
 from typing import Any, TypeVar
 
 from mlwatch._guard import attempt
@@ -193,6 +194,7 @@ class Cycle:
         for name in names:
             collector = self.collectors[name]
             collect = collector.collect if isinstance(collector, Collector) else collector
+            kinds = Metric | Fault if scope_of(collector) == "machine" else Item
             view = replace(
                 found.window,
                 memory=found.states[name].body if name in found.states else {},
@@ -200,7 +202,7 @@ class Cycle:
             )
             share_sums(found.window, view)
             into = found.items.setdefault(name, [])
-            _, fault = attempt(f"collector {name}", _take, collect, view, into)
+            _, fault = attempt(f"collector {name}", _take, collect, view, into, kinds)
             share_sums(view, found.window)
             if fault is not None:  # what it measured stands, what it meant to remember does not
                 into[:] = [*(it for it in into if not isinstance(it, Memory)), fault]
@@ -292,10 +294,10 @@ def _insist(write: Callable[[], T]) -> T:
     raise ConflictError(f"gave up on a cycle after {_TRIES} tries: others always wrote first")
 
 
-def _take(collect: Collect, window: Window, into: list[Item]) -> None:
+def _take(collect: Collect, window: Window, into: list[Item], kinds: UnionType) -> None:
     """Add what a collector gives to `into`, one by one: what came before it raised is kept."""
     for item in collect(window):
-        if not isinstance(item, Item):
+        if not isinstance(item, kinds):
             raise TypeError(f"collected {type(item).__name__}; give Metric(name, value, ...)")
         if isinstance(item, Memory):
             check_memory(item)  # raises here, where it ends no cycle

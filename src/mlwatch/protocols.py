@@ -52,8 +52,8 @@ class Collector(Protocol):
     A collector may have a `scope`. "version", as without one: it is asked of each model version.
     "model": it is asked once a cycle of all versions together, about `window.of_model`. "machine":
     what it measures is no traffic, such as the state of a machine; it is asked once a cycle,
-    outside of what is written together, so it remembers nothing. The metrics of the last two are
-    about no model version.
+    outside of what is written together, so it gives metrics and faults alone. The metrics of the
+    last two are about no model version.
 
     A metric may be about another span than the window: it then says its own `since` and `time`.
     `Revised` holds figures of a past span that are to be written anew, and that no rule is shown.
