@@ -13,7 +13,7 @@ from tests.traffic import START
 
 from mlwatch import Monitor, Reference, Table, Threshold, buckets
 from mlwatch.alerting import Finding
-from mlwatch.collectors import PerformanceCollector
+from mlwatch.collectors import ConceptDriftCollector, PerformanceCollector
 from mlwatch.collectors.performance.delays import Delays
 from mlwatch.records import Metric, Revised, Severity
 from mlwatch.stores import MemoryStore, SQLiteStore
@@ -553,3 +553,22 @@ class TestRevised:
         (fault,) = Service(collectors=[wrong]).cycle().faults
         assert "Revised(...)" in fault.error
         assert "since=..." in fault.error
+
+
+def test_positives_that_are_told_first_are_no_drift_of_the_outcomes():
+    """Where negatives are known after six days, no one is told that all outcomes are positive."""
+    service = Service(collectors=[PerformanceCollector(), ConceptDriftCollector()])
+    waiting = []
+    for day in range(16):
+        ids, outcomes = service.predict(200, day + 1)
+        waiting.append((np.array(ids), outcomes))
+        if day >= 1:
+            told, true = waiting[day - 1]
+            service.label(told[true == 1].tolist(), true[true == 1])
+        if day >= 6:
+            told, true = waiting[day - 6]
+            service.label(told[true == 0].tolist(), true[true == 0])
+        report = service.cycle(DAY)
+        assert report["outcome_drift"].verdict != "drifted"
+    assert not service.told.alerts
+    assert report["outcome_drift"].verdict == "stable"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from itertools import accumulate
@@ -33,10 +33,13 @@ class Delays:
         tallies: Their delays in seconds, in `mlwatch.buckets`, by class.
         longest: So late a label may be and would have been seen: a service of two days has none
             that is three days late. While most labels are not well within it, nothing is known.
+        usual: The share of each class among the outcomes of the reference, named as in `tallies`.
+            While a class is missing of which there should be some by now, nothing is known either.
     """
 
     tallies: Tallies
     longest: timedelta
+    usual: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def n(self) -> int:
@@ -55,10 +58,18 @@ class Delays:
     @cached_property
     def lag(self) -> timedelta | None:
         """After so long a label has come with 95%, of any class; None where that is not known."""
-        if self.n < FEWEST:
+        if self.n < FEWEST or self._is_awaiting:
             return None
         lag = timedelta(seconds=max(curve.reaches(MATURE) for curve in self._curves))
         return lag if lag <= self.longest else None
+
+    @property
+    def _is_awaiting(self) -> bool:
+        """Whether a class is to come: positives that are told first are all that there is."""
+        return any(
+            _size(self.tallies.get(name, {})) < FEWEST_OF_A_CLASS <= share * self.n
+            for name, share in self.usual.items()
+        )
 
     def within(self, age: timedelta) -> float:
         """Return the share of labels that are certainly no later than `age`, of any class."""

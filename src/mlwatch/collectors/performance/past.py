@@ -11,7 +11,7 @@ from mlwatch.collectors.performance.delays import Delays, chosen, delays_in
 from mlwatch.collectors.performance.maturity import KEPT
 from mlwatch.records import Tallies
 from mlwatch.spans import DAY, HOUR, floor
-from mlwatch.window import Window
+from mlwatch.window import DELAY, Window
 
 GRACE = timedelta(minutes=5)
 """An hour is looked at so long after its end, when no more labels are counted in it."""
@@ -103,7 +103,16 @@ def _delays(found: Tallies, past: Past, window: Window) -> Delays:
     """Return how late labels come, and how late they could have been."""
     first = past.first or _first_traffic(window) or window.until
     seen = window.until - first
-    return Delays(found, seen - min(WEEK, seen / 2))
+    return Delays(found, seen - min(WEEK, seen / 2), _usual(found, window))
+
+
+def _usual(found: Tallies, window: Window) -> dict[str, float]:
+    """Return the shares of the reference's outcomes; none where delays are not told by class."""
+    known = {} if window.reference is None else window.reference.tallies.get("outcome", {})
+    if DELAY in found or not known:
+        return {}
+    total = sum(known.values())
+    return {f"{DELAY}/{name}": count / total for name, count in known.items()}
 
 
 def _first_traffic(window: Window) -> datetime | None:
