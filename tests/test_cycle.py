@@ -295,6 +295,40 @@ def test_what_a_collector_of_the_machine_gives_in_vain_is_a_fault(more):
     assert type(more).__name__ in fault.error
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (5, "collected int; give Metric"),
+        (None, "collected NoneType; give Metric"),
+        ([Metric(5, 1.0)], "a metric named 5; give a text"),
+        ([Metric("", 1.0)], "a metric named ''; give a text"),
+    ],
+)
+def test_what_a_function_collects_wrongly_costs_itself_alone(given, told):
+    """It is a fault that says what to give, and nothing else of the cycle or its report is lost."""
+
+    def mine(window):
+        return given
+
+    with Monitor(store=MemoryStore(), collectors=[mine], notifiers=[]) as monitor:
+        report = monitor.run_cycle()
+
+    (fault,) = report.faults
+    assert fault.part == "collector mine"
+    assert told in fault.error
+    assert told in str(report)
+
+
+def test_a_function_may_return_one_metric():
+    """One metric is taken as a list of one."""
+
+    def mine(window):
+        return Metric("mine", 1.0)
+
+    with Monitor(store=MemoryStore(), collectors=[mine], notifiers=[]) as monitor:
+        assert monitor.run_cycle()["mine"].value == 1
+
+
 @pytest.mark.parametrize("kind", STORES)
 def test_a_collector_may_use_numpy(kind, tmp_path):
     """Metrics in numpy's numbers, with labels that are no texts, are kept and can alert."""

@@ -296,7 +296,7 @@ def _insist(write: Callable[[], T]) -> T:
 
 def _take(collect: Collect, window: Window, into: list[Item], kinds: UnionType) -> None:
     """Add what a collector gives to `into`, one by one: what came before it raised is kept."""
-    for item in collect(window):
+    for item in given if isinstance(given := collect(window), Iterable) else [given]:
         if not isinstance(item, kinds):
             raise TypeError(f"collected {type(item).__name__}; give Metric(name, value, ...)")
         if isinstance(item, Memory):
@@ -314,13 +314,13 @@ def _check_revised(revised: Revised) -> None:
     """Raise where it is not said what span a figure is of: it would replace the window's own."""
     for metric in revised.metrics:
         if not isinstance(metric, Metric) or EPOCH in {metric.since, metric.time}:
-            raise TypeError(
-                f"Revised(...): holds {metric!r}; give Metric(..., since=..., time=...)"
-            )
+            raise TypeError(f"Revised(...): {metric!r}; give Metric(..., since=..., time=...)")
 
 
 def _plain(metric: Metric) -> Metric:
     """Return a metric in plain numbers and texts, which every store keeps; NaN is no figure."""
+    if not isinstance(metric.name, str) or not metric.name:
+        raise TypeError(f"collected a metric named {metric.name!r}; give a text as its name")
     value, low, high = (
         None if end is None or math.isnan(end) else float(end)
         for end in (metric.value, metric.low, metric.high)
