@@ -14,15 +14,21 @@ SPECS = (
     MetricSpec(
         "revenue_at_risk", "currency", "gauge", "down", "Value of the customers at high risk."
     ),
-    MetricSpec("contact_cost", "currency", "gauge", "", "Cost of contacting them."),
+    MetricSpec(
+        "contact_cost", "currency", "gauge", "", "Cost of contacting the customers at high risk."
+    ),
     MetricSpec(
         "revenue_saved",
         "currency",
         "gauge",
         "up",
-        "Value of those who are expected to stay for it.",
+        "Value of the contacted customers who are expected to stay for it.",
     ),
     MetricSpec(
-        "retention_roi", "ratio", "gauge", "up", "What is saved beyond the cost, over the cost."
+        "retention_roi",
+        "ratio",
+        "gauge",
+        "up",
+        "Revenue saved beyond the cost of contact, over that cost.",
     ),
 )

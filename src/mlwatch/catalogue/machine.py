@@ -49,29 +49,42 @@ SPECS = (
         "bytes",
         "gauge",
         "down",
-        "Memory of the process that ran the cycle, as are the next three.",
+        "Memory of the process that ran the cycle.",
     ),
-    MetricSpec("process_threads", "threads", "gauge", "", "Its threads."),
-    MetricSpec("process_descriptors", "descriptors", "gauge", "down", "Its open files."),
+    MetricSpec(
+        "process_threads", "threads", "gauge", "", "Threads of the process that ran the cycle."
+    ),
+    MetricSpec(
+        "process_descriptors",
+        "descriptors",
+        "gauge",
+        "down",
+        "Open files of the process that ran the cycle.",
+    ),
     MetricSpec(
         "process_cpu_percent",
         "percent",
         "gauge",
         "",
-        "Its CPU time since the last cycle, in percent of one CPU.",
+        "CPU time of the process that ran the cycle since the last one, in percent of one CPU.",
     ),
     MetricSpec(
         "service_up", "share", "gauge", "up", "1 where a service answers, else 0.", ("service",)
     ),
     MetricSpec(
-        "service_status_code", "status", "gauge", "", "Status of its HTTP answer.", ("service",)
+        "service_status_code",
+        "status",
+        "gauge",
+        "",
+        "Status of the HTTP answer of a service.",
+        ("service",),
     ),
     MetricSpec(
         "service_latency_ms",
         "ms",
         "gauge",
         "down",
-        "Time until it answered or accepted the connection.",
+        "Time until a service answered or accepted the connection.",
         ("service",),
     ),
 )

@@ -26,9 +26,15 @@ SPECS = (
         "Precision averaged over the classes by their outcomes; `precision` counts them alike.",
     ),
     MetricSpec(
-        "recall_weighted", "share", "gauge", "up", "Recall averaged alike, which is the accuracy."
+        "recall_weighted",
+        "share",
+        "gauge",
+        "up",
+        "Recall averaged over the classes by their outcomes, which is the accuracy.",
     ),
-    MetricSpec("f1_weighted", "share", "gauge", "up", "F1 averaged alike."),
+    MetricSpec(
+        "f1_weighted", "share", "gauge", "up", "F1 averaged over the classes by their outcomes."
+    ),
     MetricSpec(
         "class_recall",
         "share",
