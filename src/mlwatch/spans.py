@@ -14,6 +14,12 @@ HOURLY_AFTER = timedelta(hours=2)
 DAILY_AFTER = timedelta(hours=48)
 """A day, of UTC, that ended this long ago is kept as one pane."""
 
+GRACE = timedelta(minutes=5)
+"""An hour is closed so long after its end: what comes later is counted, but no longer watched."""
+
+KEPT = timedelta(weeks=8)
+"""How far back collectors look at hours and days: so long panes are kept by default."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta.resolution
 

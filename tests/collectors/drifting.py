@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from mlwatch.collectors import DriftCollector
-from mlwatch.collectors.drift.unusual import GRACE
 from mlwatch.detectors import ChiSquareDetector, KSDetector, MissingDetector
 from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Pane
 from mlwatch.reference import Reference
-from mlwatch.spans import HOUR, outward
+from mlwatch.spans import GRACE, HOUR, outward
 from mlwatch.window import Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

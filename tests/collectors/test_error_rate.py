@@ -13,9 +13,8 @@ from tests.service import total
 
 from mlwatch import AlarmBudget, DriftPolicy, Memory, Metric, Monitor, Reference
 from mlwatch.collectors import ErrorRateCollector
-from mlwatch.collectors.drift.unusual import GRACE
 from mlwatch.records import DriftResult, Pane, Table, join_key
-from mlwatch.spans import DAY, HOUR, outward
+from mlwatch.spans import DAY, GRACE, HOUR, outward
 from mlwatch.stores import MemoryStore, SQLiteStore
 from mlwatch.testing import ManualClock, RecordingNotifier, check_collector
 from mlwatch.window import Window

@@ -11,8 +11,8 @@ from tests.hourly import BEGIN, DAY, HOUR, MINUTE, Worker
 
 from mlwatch import Monitor
 from mlwatch.collectors import VolumeCollector
-from mlwatch.collectors.volume import KEPT
 from mlwatch.records import Memory, Pane
+from mlwatch.spans import KEPT
 from mlwatch.stores import MemoryStore
 from mlwatch.testing import ManualClock, RecordingNotifier
 from mlwatch.window import Window

@@ -11,14 +11,8 @@ from typing import Any, ClassVar
 
 from mlwatch.protocols import Item, Scope
 from mlwatch.records import Memory, Metric, Pane
-from mlwatch.spans import DAY, HOUR, HOURLY_AFTER, floor
+from mlwatch.spans import DAY, GRACE, HOUR, HOURLY_AFTER, KEPT, floor
 from mlwatch.window import Window
-
-GRACE = timedelta(minutes=5)
-"""An hour is closed so long after its end: what comes later is in no count of it."""
-
-KEPT = timedelta(weeks=8)
-"""How far back hours are remembered."""
 
 FEWEST_DAYS = 7
 """Of so many past days the same hour has to be known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -18,18 +18,12 @@ from mlwatch.sequential.budget import share_out
 from mlwatch.sequential.e_detector import EDetector
 from mlwatch.sequential.scores import Stream, streams
 from mlwatch.sequential.watch import Plan, Unusual, Watch, calibrate, consume, independent, settle
-from mlwatch.spans import DAY, HOUR, floor
+from mlwatch.spans import DAY, GRACE, HOUR, KEPT, floor
 from mlwatch.training import PREDICTION
 from mlwatch.window import Window
 
-GRACE = timedelta(minutes=5)
-"""An hour is closed so long after its end: what comes later is counted, but not watched."""
-
 FORMAT = 2
 """The form of what is remembered: a memory of another form is begun anew."""
-
-KEPT = timedelta(weeks=8)
-"""How far back the hours that were kept are looked at."""
 
 
 @dataclass(frozen=True, eq=False)

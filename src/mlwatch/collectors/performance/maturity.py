@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mlwatch.collectors.performance.delays import MATURE, Delays
 from mlwatch.records import IMMATURE, Metric, Pane
-from mlwatch.spans import MINUTE, floor, kept_in
+from mlwatch.spans import KEPT, MINUTE, floor, kept_in
 from mlwatch.window import Window
 
 RAREST = 0.8
@@ -17,9 +17,6 @@ RAREST = 0.8
 
 _PARTS = 4
 """A pane is looked at in so many parts: its predictions are not all as old as its end."""
-
-KEPT = timedelta(weeks=8)
-"""Days lie no further back than this: so long panes are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlwatch.collectors.performance.delays import Delays, chosen, delays_in
-from mlwatch.collectors.performance.maturity import KEPT
 from mlwatch.records import Tallies
-from mlwatch.spans import DAY, HOUR, floor
+from mlwatch.spans import DAY, GRACE, HOUR, KEPT, floor
 from mlwatch.window import DELAY, Window
-
-GRACE = timedelta(minutes=5)
-"""An hour is looked at so long after its end, when no more labels are counted in it."""
 
 WEEK = timedelta(days=7)
 
