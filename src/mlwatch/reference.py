@@ -169,6 +169,11 @@ class Reference:
         return (self.redacted and self.redacted.columns) or self.features
 
     @property
+    def has_outcomes(self) -> bool:
+        """Whether outcomes of predictions were counted, of classes or of numbers."""
+        return bool(self.tallies.get("outcome") or self.tallies.get("residual"))
+
+    @property
     def task(self) -> str:
         """Return the task, or "" when there were no outcomes."""
         return self.scoring.task

@@ -13,7 +13,7 @@ from mlwatch.detectors.evidence import CONFIDENCE
 from mlwatch.detectors.g_test import likelihood_ratio
 from mlwatch.detectors.pooling import pool_rare
 from mlwatch.profile import Distribution
-from mlwatch.records import Tallies
+from mlwatch.records import Tallies, join_key
 from mlwatch.scoring import Scoring
 
 FINE, BINS = 50, 16
@@ -142,6 +142,14 @@ def score_table(scoring: Scoring, tallies: Tallies, bins: int) -> Table | None:
         for name in scoring.classes
     ]
     return np.stack(columns, axis=1)
+
+
+def said_table(scoring: Scoring, tallies: Tallies) -> Table:
+    """Return labelled rows by class said and class that came, shape (k, k)."""
+    pairs, names = tallies.get("confusion", {}), scoring.classes
+    return np.array(
+        [[pairs.get(join_key(said, came), 0) for came in names] for said in names], np.int64
+    )
 
 
 def join_neighbours(reference: Table, current: Table, least: float) -> NDArray[np.intp]:

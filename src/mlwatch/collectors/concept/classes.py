@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from mlwatch.detectors import GTestDetector
 from mlwatch.detectors.evidence import total_variation
-from mlwatch.detectors.relation import (
-    Relation,
-    Table,
-    relate_classes,
-    relate_scores,
-)
+from mlwatch.detectors.relation import Relation, relate_classes, relate_scores, said_table
 from mlwatch.profile import CategoricalGrid, Distribution
-from mlwatch.records import DriftResult, Tallies, join_key
+from mlwatch.records import DriftResult, Tallies
 from mlwatch.reference import Reference
-from mlwatch.scoring import Scoring
 
 OUTCOMES, RELATION = "outcomes", "relation"
 """The names under which results are kept beside those of the features."""
@@ -71,7 +63,7 @@ def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
         found = relate_scores(scoring, reference.tallies, tallies, POOL)
     else:
         detector = "given_label"
-        past, now = (_said_table(scoring, side) for side in (reference.tallies, tallies))
+        past, now = (said_table(scoring, side) for side in (reference.tallies, tallies))
         found = relate_classes(past, now, POOL)
     known = sum(reference.tallies["outcome"].values())
     blank = DriftResult(RELATION, detector, None, None, None, None, 0, known)
@@ -90,14 +82,6 @@ def compare_relation(reference: Reference, tallies: Tallies) -> DriftResult:
         if found.slack > _WIDE
         else (),
         why=_told(found, detector),
-    )
-
-
-def _said_table(scoring: Scoring, tallies: Tallies) -> Table:
-    pairs = tallies.get("confusion", {})
-    names = scoring.classes
-    return np.array(
-        [[pairs.get(join_key(said, came), 0) for came in names] for said in names], np.int64
     )
 
 

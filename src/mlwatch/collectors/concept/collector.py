@@ -17,7 +17,7 @@ from mlwatch.collectors.performance.delays import Delays
 from mlwatch.collectors.performance.maturity import Maturity, settled
 from mlwatch.collectors.performance.past import Past, look
 from mlwatch.protocols import Item
-from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric, Tallies
+from mlwatch.records import DriftPolicy, DriftResult, Memory, Metric
 from mlwatch.records.results import WITHIN
 from mlwatch.sequential.budget import HOURS_A_WEEK, weekly_of_labels
 from mlwatch.window import Window
@@ -53,7 +53,7 @@ class ConceptDriftCollector:
     def collect(self, window: Window) -> Iterator[Item]:
         """Return a drift result and a metric each; nothing without outcomes on the reference."""
         reference = window.reference
-        if reference is None or not _known(reference.tallies):
+        if reference is None or not reference.has_outcomes:
             return
         body = window.memory if window.memory.get("reference") == reference.fingerprint else {}
         before = episodes.from_plain(body.get("episodes", {}))
@@ -124,10 +124,6 @@ def _labelled(window: Window, span: timedelta, delays: Delays) -> _Labelled:
     found, state = settled(view, delays)
     until = f"of predictions until {found.until:%Y-%m-%d %H:%M}: later labels are to come"
     return _Labelled(found, state, "" if found is view else until)
-
-
-def _known(tallies: Tallies) -> bool:
-    return bool(tallies.get("outcome") or tallies.get("residual"))
 
 
 def _compare(feature: str, view: Window) -> DriftResult:

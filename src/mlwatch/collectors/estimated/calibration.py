@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlwatch.profile import Distribution, NumericGrid
-from mlwatch.records import Tallies, Tally, split_key
+from mlwatch.records import Tallies, Tally
 from mlwatch.scoring import Scoring
 
 BINS = 50
@@ -123,10 +123,3 @@ def by_outcome(scoring: Scoring, tallies: Tallies) -> Counts:
         for name in scoring.classes
     ]
     return np.stack(columns, axis=1)
-
-
-def confusion(scoring: Scoring, tallies: Tallies) -> Counts:
-    """Return labelled rows by class said and by outcome, shape (2, 2)."""
-    pairs = {split_key(key): count for key, count in tallies.get("confusion", {}).items()}
-    names = [str(name) for name in scoring.classes]
-    return np.array([[pairs.get((said, came), 0) for came in names] for said in names], np.int64)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mlwatch.collectors.estimated.calibration import (
-    FEWEST,
-    Calibration,
-    Counts,
-    by_outcome,
-    confusion,
-)
+from mlwatch.collectors.estimated.calibration import FEWEST, Calibration, Counts, by_outcome
 from mlwatch.collectors.estimated.figures import NAMES, Estimate, estimate, realised
 from mlwatch.collectors.performance.maturity import settled
 from mlwatch.collectors.performance.past import delays_of_week
-from mlwatch.detectors.relation import relate_scores
+from mlwatch.detectors.relation import relate_scores, said_table
 from mlwatch.intervals import Z95
 from mlwatch.records import Metric, add_tallies
 from mlwatch.reference import Reference
@@ -47,7 +41,7 @@ class EstimatedPerformanceCollector:
     def collect(self, window: Window) -> Iterator[Metric]:
         """Return each figure estimated, and realised minus estimated on the labelled rows."""
         reference = window.reference
-        if reference is None or not reference.task or not _has_outcomes(reference):
+        if reference is None or not reference.task or not reference.has_outcomes:
             return
         scoring = reference.scoring
         if scoring.task != "binary" or scoring.grid is None:
@@ -70,10 +64,6 @@ class EstimatedPerformanceCollector:
 _NOT_BY_THRESHOLD = (
     "undefined: the labels that were served do not follow from the scores and the threshold"
 )
-
-
-def _has_outcomes(reference: Reference) -> bool:
-    return bool(reference.tallies.get("outcome") or reference.tallies.get("residual"))
 
 
 def _lacking(calibration: Calibration, window: Window) -> str:
@@ -101,7 +91,7 @@ def _estimates(
     reference = window.reference
     assert reference is not None
     scoring = calibration.scoring
-    then = realised(confusion(scoring, reference.tallies), calibration.known)
+    then = realised(said_table(scoring, reference.tallies), calibration.known)
     shown = {metric.labels["metric"]: metric.why for metric in beside}
     n = int(said.sum())
     for name, found in estimate(calibration, said).items():
@@ -142,7 +132,7 @@ def _by_labels(
 def _beside(calibration: Calibration, window: Window, which: str = "") -> Iterator[Metric]:
     """Return the figures of the labelled rows, realised less estimated on these same rows."""
     scoring = calibration.scoring
-    came, scored = confusion(scoring, window.tallies), by_outcome(scoring, window.tallies)
+    came, scored = said_table(scoring, window.tallies), by_outcome(scoring, window.tallies)
     n = int(came.sum())
     if n < FEWEST or n != scored.sum():
         return
