@@ -49,7 +49,7 @@ def _figures(tallies: Tallies, scoring: Scoring, z: float) -> Iterator[Metric]:
         value, ends_of_r2 = intervals.r_squared(n, sums, z)
         yield Metric("r2", value, *ends_of_r2, n)
     else:
-        yield undefined("r2", "all outcomes are equal", n)
+        yield undefined("r2", "all outcomes are equal, as far as their sums tell", n)
     yield mean("mean_error", _sums(tally, "e", "e2"), z, scale=scale, low=-math.inf)
     for share in QUANTILES:
         yield _error(tallies.get("absolute_error", {}), share, scale, z)
