@@ -20,6 +20,9 @@ Bounded = tuple[float, float, float]
 Z95 = 1.959963984540054
 """The 97.5% point of the normal distribution: with it, as `z`, an interval holds with 95%."""
 
+FEWEST = 30
+"""With fewer values the central limit theorem is not relied on, and there is no figure."""
+
 MOMENTS = ("e", "abs", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2")
 """The sums over errors e and outcomes y that figures of a regression need."""
 

@@ -11,7 +11,6 @@ from mlwatch.records import Metric, Tallies, Tally
 from mlwatch.scoring import FIXED, Scoring
 from mlwatch.window import Window
 
-_FEWEST = 30
 _MOST_CLASSES = 20
 
 
@@ -77,9 +76,9 @@ def _moments(scoring: Scoring, tally: Tally, of_reference: Tally) -> Iterator[Me
     n = tally.get("n", 0)
     if not n:
         return
-    if n < _FEWEST:
+    if n < intervals.FEWEST:
         for name in ("prediction_mean", "prediction_std"):
-            yield Metric(name, None, n=n, why=f"not enough data: {n} of {_FEWEST} scores")
+            yield Metric(name, None, n=n, why=f"not enough data: {n} of {intervals.FEWEST} scores")
         return
     powers = _powers(tally)
     known = _mean_and_std(scoring, of_reference) if of_reference else (None, None)

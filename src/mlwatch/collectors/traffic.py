@@ -11,8 +11,6 @@ from mlwatch.errors import ConfigurationError
 from mlwatch.records import Metric, Tally
 from mlwatch.window import Window
 
-_FEWEST = 30
-
 
 @dataclass(frozen=True, slots=True)
 class TrafficCollector:
@@ -94,8 +92,10 @@ def _thinned(window: Window) -> str:
 
 def _mean(name: str, sums: Tally, labels: Mapping[str, str]) -> Metric:
     n = sums.get("n", 0)
-    if n < _FEWEST:
-        return Metric(name, None, n=n, labels=labels, why=f"not enough data: {n} of {_FEWEST}")
+    if n < intervals.FEWEST:
+        return Metric(
+            name, None, n=n, labels=labels, why=f"not enough data: {n} of {intervals.FEWEST}"
+        )
     total, squares = sums.get("sum", 0), sums.get("squares", 0)
     low, high = (end / buckets.MILLION for end in intervals.mean(n, total, squares))
     return Metric(name, total / n / buckets.MILLION, max(0.0, low), high, n, labels)

@@ -8,7 +8,7 @@ from mlwatch import intervals
 from mlwatch.records import Metric, Tally
 from mlwatch.scoring import FIXED
 
-FEWEST = 30
+FEWEST = intervals.FEWEST
 """With fewer labelled rows there is no figure, only "not enough data"."""
 
 

@@ -15,7 +15,6 @@ from mlwatch.records import Metric, Tallies
 from mlwatch.scoring import FIXED, Scoring
 from mlwatch.window import Window
 
-_FEWEST = 30
 _PERFORMANCE = ("accuracy", "precision", "recall", "roc_auc", "mae", "rmse")
 """What is given of each segment; all figures of fifty segments nobody would read."""
 
@@ -107,8 +106,8 @@ def _predictions(tallies: Tallies, scoring: Scoring) -> Iterator[Metric]:
     if n and n >= scored and scoring.is_binary(labels):
         k = labels.get(str(scoring.classes[1]), 0)
         yield Metric("positive_rate", k / n, *intervals.share(k, n), n)
-    elif scored and scored < _FEWEST:
-        why = f"not enough data: {scored} of {_FEWEST} scores"
+    elif scored and scored < intervals.FEWEST:
+        why = f"not enough data: {scored} of {intervals.FEWEST} scores"
         yield Metric("prediction_mean", None, n=scored, why=why)
     elif scored:
         total, squares = (moments.get(name, 0) / FIXED for name in ("sum", "squares"))
