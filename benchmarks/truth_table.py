@@ -24,7 +24,10 @@ from truth.table import play, table
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(FILES)}; else all")
-    for name in parser.parse_args().sets or FILES:
+    names = parser.parse_args().sets or list(FILES)
+    if unknown := sorted(set(names) - set(FILES)):
+        parser.error(f"there is no set {unknown[0]!r}; there are {', '.join(FILES)}")
+    for name in names:
         lacking = missing(name)
         if lacking:
             print(f"\n{name}: not shown, no {', '.join(lacking)}")
