@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlwatch.records.keys import join_key
+from mlwatch.records.machine_lines import READINGS
 from mlwatch.records.results import EPOCH, IMMATURE, Metric
 from mlwatch.records.words import clean, columns, interval, named, number
 
@@ -74,7 +75,7 @@ def _is_apart(metric: Metric, apart: Collection[str]) -> bool:
     """Say whether a metric is shown elsewhere, tells of nothing, or is about the monitor."""
     if metric.name in _TOLD_IF_ANY and not metric.value:
         return True
-    return metric.name in apart or metric.name.startswith(("monitor_", "segment_"))
+    return metric.name in apart or metric.name.startswith(("monitor_", "segment_", *READINGS))
 
 
 def span_apart(metric: Metric, since: datetime, time: datetime) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+from mlwatch.records.machine_lines import machine_lines
 from mlwatch.records.metric_table import metric_section
 from mlwatch.records.results import WITHIN, Alert, DriftResult, Fault, Metric
 from mlwatch.records.segment_table import segment_section
@@ -72,6 +73,7 @@ def render(
         segment_section(metrics, model_version),
         _drift_section(drift, model_version),
         *version_sections(metrics, model_version),
+        machine_lines(metrics),
         tail,
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
