@@ -19,7 +19,7 @@ from mlwatch.records import Metric
 from mlwatch.row_sample import RowSample, row_sample
 from mlwatch.window import Window
 
-_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=repr, order="deterministic")
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=repr)
 _MOST_VALUES = 200_000
 _FEWEST_ROWS = 100
 
@@ -87,5 +87,5 @@ def _duplicates(sample: RowSample, lacks: str) -> Metric:
 
 def _key(features: Mapping[str, Any]) -> bytes | str:
     """Return what rows of the same features have in common, in whatever order they are."""
-    found = salvage(_ENCODER.encode, features, b"")  # not of integers beyond 64 bits, say
-    return found or repr(sorted(features.items(), key=lambda item: item[0]))
+    ordered = sorted(features.items(), key=lambda item: item[0])
+    return salvage(_ENCODER.encode, ordered, b"") or repr(ordered)  # of integers beyond 64 bits
