@@ -286,11 +286,9 @@ def test_refuses_a_quantile_that_is_no_share(quantile):
         SegmentsCollector(quantile=quantile)
 
 
-def test_segments_of_a_window_whose_labels_are_still_to_come_are_immature():
-    """What rests on labels is marked until they have come, and no rule fires by it before."""
-    clock, told = ManualClock(START), RecordingNotifier()
-    rng = np.random.default_rng(0)
-    monitor = Monitor(
+def ranking(clock, told):
+    """Return a monitor that ranks segments by `g`, and alerts on one that certainly errs more."""
+    return Monitor(
         store=MemoryStore(),
         clock=clock,
         collectors=[SegmentsCollector()],
@@ -298,6 +296,13 @@ def test_segments_of_a_window_whose_labels_are_still_to_come_are_immature():
         rules=[Threshold("segment_error_excess", above=0.05, use="lower")],
         notifiers=[told],
     )
+
+
+def test_segments_of_a_window_whose_labels_are_still_to_come_are_immature():
+    """What rests on labels is marked until they have come, and no rule fires by it before."""
+    clock, told = ManualClock(START), RecordingNotifier()
+    rng = np.random.default_rng(0)
+    monitor = ranking(clock, told)
     true = rng.integers(0, 2, 400)
     groups = ["bad" if i % 4 == 0 else "good" for i in range(400)]
     scores = [float(t if i % 4 else 1 - t) for i, t in enumerate(true)]
@@ -326,14 +331,7 @@ def test_labels_later_than_the_window_rank_the_segments_where_they_have_come():
     """Labels two days late are of an earlier day: that day is ranked, says so, and alerts."""
     clock, told = ManualClock(START), RecordingNotifier()
     rng = np.random.default_rng(1)
-    monitor = Monitor(
-        store=MemoryStore(),
-        clock=clock,
-        collectors=[SegmentsCollector()],
-        drift=DriftPolicy(segments=("g",)),
-        rules=[Threshold("segment_error_excess", above=0.05, use="lower")],
-        notifiers=[told],
-    )
+    monitor = ranking(clock, told)
     groups, days = ["bad" if i % 4 == 0 else "good" for i in range(400)], []
     for day in range(8):
         true = rng.integers(0, 2, 400)

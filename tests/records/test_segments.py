@@ -108,6 +108,10 @@ def test_a_monitor_refuses_segments_that_its_reference_cannot_have(reference, se
 def test_a_monitor_takes_segments_that_its_reference_has(reference):
     """Texts, numbers in bins, and numbers of few values are taken; without a reference all are."""
     fits = DriftPolicy(segments=("contract", Segment("tenure", bins=(12,)), "rooms", Segment()))
-    Monitor(reference, store=MemoryStore(), drift=fits, capture=CAPTURE)
-    Monitor({"": reference}, store=MemoryStore(), drift=fits, capture=CAPTURE)
-    Monitor(store=MemoryStore(), drift=DriftPolicy(segments=("anything",)))
+    anything = DriftPolicy(segments=("anything",))
+    for known, drift in ((reference, fits), ({"": reference}, fits), (None, anything)):
+        options = {} if known is None else {"capture": CAPTURE}
+        with Monitor(known, store=MemoryStore(), drift=drift, **options) as monitor:
+            monitor.record_prediction({"contract": "monthly", "tenure": 3, "anything": "x"}, 0.5)
+            shares = {it.labels["segment"] for it in monitor.run_cycle().find("segment_share")}
+        assert ("anything=x" if known is None else "tenure<12") in shares
