@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -93,12 +94,13 @@ def test_what_is_asked():
 
 def test_an_address_of_version_6():
     """In brackets, with and without a port."""
-    try:
-        with serving(status(200), address="::1") as server:
-            assert one(f"http://[::1]:{server.port}/") == (1.0, 200, "")
-            assert f"Host: [::1]:{server.port}\r\n" in server.requests[0]
-    except OSError:
-        pytest.skip("this machine has no IPv6")
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serving(status(200), address="::1"))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        assert one(f"http://[::1]:{server.port}/") == (1.0, 200, "")
+        assert f"Host: [::1]:{server.port}\r\n" in server.requests[0]
     assert "BadStatusLine" not in one("http://[::1]")[2]
 
 
