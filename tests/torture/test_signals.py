@@ -139,8 +139,8 @@ def test_a_log_handler_may_record_every_line(tmp_path, scale):
 
         class Recording(logging.Handler):
             def emit(self, line):
-                seen.append(line.name)
                 watch.record_prediction({{"line": line.getMessage()}}, 0.5, latency_ms=-1)
+                seen.append(line.name)
 
         logging.basicConfig(handlers=[Recording()], level=logging.DEBUG)
 
@@ -154,6 +154,9 @@ def test_a_log_handler_may_record_every_line(tmp_path, scale):
         for thread in threads:
             thread.join()
         watch.flush()
+        end = time.monotonic() + 60
+        while "mlwatch" not in seen and time.monotonic() < end:
+            time.sleep(0.01)  # the thread that writes may still wait for the handler's lock
         print(len(seen), seen.count("mlwatch"))
         """,
         tmp_path,
