@@ -202,7 +202,8 @@ def test_a_with_block_that_a_signal_ends_waits_for_no_store(tmp_path):
         with Monitor(store=Hanging()) as watch:
             watch.record_prediction({"a": 1}, 0.5)
             print("ready", flush=True)
-            time.sleep(60)
+            while True:
+                time.sleep(0.05)  # a signal just before one long sleep would wait for its end
         """,
         tmp_path,
     )
