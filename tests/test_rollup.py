@@ -14,14 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.service import STORES, Interrupted, finish, make_store, start
 
+from mlwatch import ConflictError, Monitor
 from mlwatch.history import read_windows
 from mlwatch.records import Batch, Pane, Table
 from mlwatch.rollup import SLACK, roll_up
 from mlwatch.spans import DAY, HOUR, MINUTE
 from mlwatch.stores import MemoryStore, SQLiteStore
+from mlwatch.testing import ManualClock
 
 NOW = datetime(2024, 3, 8, 12, 30, tzinfo=UTC)
 NUMBERS = itertools.count()
+AGE = "seconds_since_prediction"
 
 
 def pane(minutes_ago, tallies=None, **other):
@@ -238,11 +241,50 @@ def test_any_window_is_that_without_any_roll_up(kind, tmp_path, rounds, windows)
         for version, window in theirs.items():
             same = ours.get(version, replace(window, panes_=()))
             assert same.tallies == window.tallies
+            assert same.row_panes == window.row_panes
             assert (same.since, same.until) == (window.since, window.until)
             for back in (10 * MINUTE, 5 * HOUR, 3 * DAY):
                 assert same.last(back).tallies == window.last(back).tallies
                 assert same.last(back).since == window.last(back).since
     rolled.close()
+
+
+class Beaten(MemoryStore):
+    """A store where another worker always rolls up first, and then dies."""
+
+    def write(self, batch):
+        if batch.id.startswith("rollup/"):
+            raise ConflictError("somebody was faster")
+        super().write(batch)
+
+
+def measured(store):
+    """Return every figure of the model that cycles over three days find, a cycle each 6 hours."""
+    rng, clock, figures = random.Random(1), ManualClock(NOW.replace(hour=0, minute=0)), []
+    unlabelled = []
+    with Monitor(store=store, model_version="1", notifiers=[], clock=clock, window=3 * DAY) as it:
+        for busy in [True] * 10 + [False] * 2:
+            begin, now = clock(), clock.advance(6 * HOUR)
+            for number in range(190 * busy):
+                when = begin + 6 * HOUR * number / 190
+                known = it.record_prediction(
+                    {"x": rng.randint(1, 2000)}, rng.random(), timestamp=when
+                )
+                unlabelled.append((when + rng.random() * 9 * HOUR, known))
+            for when, known in [row for row in unlabelled if row[0] <= now]:
+                it.record_outcome(known, rng.randint(0, 1), timestamp=when)
+                unlabelled.remove((when, known))
+            found = it.run_cycle().metrics
+            figures.append({row.key: row for row in found if row.model_version or row.name == AGE})
+    return figures
+
+
+def test_figures_do_not_depend_on_whether_it_was_rolled_up():
+    """A worker that dies before its roll-up leaves no trace in what later cycles measure."""
+    rolled, plain = measured(MemoryStore()), measured(Beaten())
+
+    assert {"duplicate_share", "label_maturity", AGE} <= {row.name for row in plain[-1].values()}
+    assert rolled == plain
 
 
 @pytest.mark.parametrize("step", [2, 9])

@@ -9,7 +9,7 @@ from datetime import datetime
 from mlwatch.errors import ConfigurationError, ConflictError, GridMismatchError
 from mlwatch.profile import Profile
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Batch, Pane, State, Table, add_tallies, join_key, split_key
+from mlwatch.records import RECORDER, Batch, Pane, State, Table, add_tallies, join_key, split_key
 from mlwatch.reference import Reference
 from mlwatch.spans import MINUTE, floor
 from mlwatch.window import COLLECTOR, check_span
@@ -63,7 +63,7 @@ def store_profile(
 
 def _check_source(source: object) -> None:
     """Refuse the sources whose counts would be replaced, or taken for a collector's own."""
-    taken = not isinstance(source, str) or split_key(source)[0] in {"", "recorder", COLLECTOR}
+    taken = not isinstance(source, str) or split_key(source)[0] in {"", RECORDER, COLLECTOR}
     if taken:
         raise ConfigurationError(
             f"record_profile(source={source!r}): must be a name other than 'recorder' and "

@@ -10,7 +10,17 @@ from itertools import groupby, islice
 
 from mlwatch.errors import ConflictError
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Batch, Pane, Record, State, Table, Tally, add_tallies, join_key
+from mlwatch.records import (
+    RECORDER,
+    Batch,
+    Pane,
+    Record,
+    State,
+    Table,
+    Tally,
+    add_tallies,
+    join_key,
+)
 from mlwatch.spans import HOUR, HOURLY_AFTER, floor, kept_in
 
 SLACK = timedelta(minutes=5)
@@ -67,7 +77,7 @@ def _write(store: MetricStore, turn: State, panes: Sequence[Pane]) -> State:
 
 def _chunks(panes: Iterable[Pane], now: datetime) -> Iterator[list[Pane]]:
     """Return the panes that are to be moved, so many at a time and never of two targets' spans."""
-    fine = (pane for pane in panes if pane.source == "recorder" and pane.span < _target(pane, now))
+    fine = (pane for pane in panes if pane.source == RECORDER and pane.span < _target(pane, now))
     for _, group in groupby(fine, lambda pane: floor(pane.time, _target(pane, now))):
         while chunk := list(islice(group, _PANES_A_BATCH)):
             yield chunk

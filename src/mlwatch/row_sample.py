@@ -48,11 +48,11 @@ def row_sample(window: Window, most: int) -> RowSample:
     """
     counted = window.tally("rows").get("counted", 0)
     since, held = window.until, 0
-    for pane in sorted(window.panes_, key=lambda pane: pane.time, reverse=True):
+    for pane in reversed(window.row_panes):
         if held >= most:
             break
         since = pane.time
-        held += pane.tallies.get("rows", {}).get("counted", 0)
+        held += pane.tallies["rows"].get("counted", 0)
     if most < 1 or since >= window.until:
         return RowSample((), counted)
     predictions, _ = window.rows(since, window.until)

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from mlwatch.errors import ConfigurationError
 from mlwatch.profile import Profile
-from mlwatch.records import Outcome, Pane, Prediction, Tallies, Tally, add_tallies, sum_tallies
+from mlwatch.records import (
+    RECORDER,
+    Outcome,
+    Pane,
+    Prediction,
+    Tallies,
+    Tally,
+    add_tallies,
+    sum_tallies,
+)
 from mlwatch.reference import Reference
 from mlwatch.scoring import Scoring
 from mlwatch.segments import read_key
-from mlwatch.spans import MINUTE, floor, outward
+from mlwatch.spans import MINUTE, floor, kept_in, outward
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,13 +140,34 @@ class Window:
         """How predictions and outcomes of this window were read and counted."""
         return Scoring.unknown() if self.reference is None else self.reference.scoring
 
+    @cached_property
+    def row_panes(self) -> tuple[Pane, ...]:
+        """The counts of rows alone, by panes as coarse as time is kept as of `read_at`, in order.
+
+        What is measured of panes rests on these: it must not matter whether they were rolled up
+        yet, which depends on who ran the last cycle and how it ended.
+        """
+        found: dict[tuple[datetime, timedelta], dict[str, Tally]] = {}
+        for pane in self.panes_:
+            if "rows" in pane.tallies:
+                span = pane.span
+                if self.read_at is not None and pane.source == RECORDER:
+                    span = max(span, kept_in(pane.time, self.read_at))
+                place = (floor(pane.time, span) if span > pane.span else pane.time, span)
+                add_tallies(found.setdefault(place, {}), {"rows": pane.tallies["rows"]})
+        return tuple(
+            Pane(model=self.model, time=start, span=span, tallies=found[start, span])
+            for start, span in sorted(found)
+            if found[start, span]
+        )
+
     @property
     def kept_shares(self) -> tuple[float, float]:
         """The smallest and the largest share of the predictions of a pane that was counted.
 
         Less than 1 where memory was so full that predictions were thinned or dropped.
         """
-        counts = [pane.tallies.get("rows", {}) for pane in self.panes_]
+        counts = [pane.tallies["rows"] for pane in self.row_panes]
         shares = [1 - it.get("missed", 0) / it["recorded"] for it in counts if it.get("recorded")]
         return min(shares, default=1.0), max(shares, default=1.0)
 
@@ -152,8 +182,7 @@ class Window:
 
         A coarse pane counts from its start.
         """
-        seen = (pane.time for pane in self.panes_ if "rows" in pane.tallies)
-        first = min(seen, default=self.since)
+        first = self.row_panes[0].time if self.row_panes else self.since
         return (self.until - first).total_seconds()
 
     def last(self, span: timedelta) -> Window:

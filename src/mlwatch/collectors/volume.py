@@ -119,7 +119,7 @@ def _predictions(pane: Pane) -> int:
 def _age(window: Window, hours: _Hours) -> Metric:
     """Return how long ago the last prediction came, as finely as its time is kept."""
     name, until = "seconds_since_prediction", window.until
-    spans = [(pane.time, pane.time + pane.span) for pane in window.panes_ if _predictions(pane)]
+    spans = [(pane.time, pane.time + pane.span) for pane in window.row_panes if _predictions(pane)]
     if not spans and hours.last is None:
         return Metric(name, None, why="undefined: no prediction was recorded so far")
     begin, end = max(spans, key=lambda span: span[1], default=(None, hours.last or until))

@@ -27,6 +27,7 @@ from mlwatch.records.results import (
 from mlwatch.records.segments import Segment, as_segments
 from mlwatch.records.storage import (
     RECORD_TYPES,
+    RECORDER,
     Batch,
     Memory,
     Pane,
@@ -39,6 +40,7 @@ from mlwatch.records.storage import (
 __all__ = [
     "EPOCH",
     "IMMATURE",
+    "RECORDER",
     "RECORD_TYPES",
     "Account",
     "AlarmBudget",

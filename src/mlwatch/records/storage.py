@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from mlwatch.records.cells import Tallies
 from mlwatch.records.events import Outcome, Pending, Prediction
@@ -27,6 +27,10 @@ class Table(StrEnum):
     deliveries = "deliveries"
     state = "state"
     progress = "progress"
+
+
+RECORDER: Final = "recorder"
+"""The source of panes that ingest counted; the roll-up makes no others coarser."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class Pane:
     model_version: str = ""
     reference: str = ""
     segment: str = ""
-    source: str = "recorder"
+    source: str = RECORDER
 
     @property
     def key(self) -> str:

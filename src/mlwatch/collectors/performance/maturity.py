@@ -91,8 +91,7 @@ def maturity(window: Window, delays: Delays, now: datetime) -> Maturity:
     if delays.lag is not None and counted:
         expected = sum(
             pane.tallies["rows"].get("counted", 0) * _within(delays, now, pane)
-            for pane in window.panes_
-            if "rows" in pane.tallies
+            for pane in window.row_panes
         )
         expected /= counted
     rarest = _rarest(window, counted - labelled)
