@@ -16,7 +16,7 @@ from tests.service import STORES, Interrupted, finish, make_store, start
 
 from mlwatch import ConflictError, Monitor
 from mlwatch.history import read_windows
-from mlwatch.records import Batch, Pane, Table
+from mlwatch.records import Batch, CaptureOptions, Pane, Retention, Table
 from mlwatch.rollup import SLACK, roll_up
 from mlwatch.spans import DAY, HOUR, MINUTE
 from mlwatch.stores import MemoryStore, SQLiteStore
@@ -249,20 +249,25 @@ def test_any_window_is_that_without_any_roll_up(kind, tmp_path, rounds, windows)
     rolled.close()
 
 
-class Beaten(MemoryStore):
-    """A store where another worker always rolls up first, and then dies."""
+class Left(MemoryStore):
+    """A store as workers leave it that die at the end of each cycle: nothing is tidied up."""
 
     def write(self, batch):
         if batch.id.startswith("rollup/"):
             raise ConflictError("somebody was faster")
         super().write(batch)
 
+    def prune(self, before):
+        return 0
+
 
 def measured(store):
     """Return every figure of the model that cycles over three days find, a cycle each 6 hours."""
     rng, clock, figures = random.Random(1), ManualClock(NOW.replace(hour=0, minute=0)), []
     unlabelled = []
-    with Monitor(store=store, model_version="1", notifiers=[], clock=clock, window=3 * DAY) as it:
+    capture = CaptureOptions(retention=Retention(rows=36 * HOUR))
+    about = {"model_version": "1", "notifiers": [], "window": 3 * DAY, "capture": capture}
+    with Monitor(store=store, clock=clock, **about) as it:
         for busy in [True] * 10 + [False] * 2:
             begin, now = clock(), clock.advance(6 * HOUR)
             for number in range(190 * busy):
@@ -279,9 +284,9 @@ def measured(store):
     return figures
 
 
-def test_figures_do_not_depend_on_whether_it_was_rolled_up():
-    """A worker that dies before its roll-up leaves no trace in what later cycles measure."""
-    rolled, plain = measured(MemoryStore()), measured(Beaten())
+def test_figures_do_not_depend_on_how_the_last_cycle_ended():
+    """A worker that dies before its roll-up and prune leaves no trace in what is measured later."""
+    rolled, plain = measured(MemoryStore()), measured(Left())
 
     assert {"duplicate_share", "label_maturity", AGE} <= {row.name for row in plain[-1].values()}
     assert rolled == plain

@@ -11,7 +11,7 @@ from typing import Any
 from mlwatch import log_levels
 from mlwatch.endpoints import holds_requests
 from mlwatch.protocols import MetricStore
-from mlwatch.records import Pane, Table, split_key
+from mlwatch.records import EPOCH, Pane, Table, split_key
 from mlwatch.reference import FindReference
 from mlwatch.spans import outward
 from mlwatch.window import COLLECTOR, DELAY, Rows, Window
@@ -35,13 +35,15 @@ def read_windows(
     since: datetime,
     until: datetime,
     now: datetime,
+    rows_since: datetime = EPOCH,
 ) -> list[Window]:
     """Return the window of `model_version` and, after it, of every other version with traffic.
 
     Of panes counted under another reference than the version's present one only the traffic
     itself is taken (rows, errors, latency, requests, log, how late labels were), which no reference
     has a part in. The ends are moved outwards to where panes begin, as finely as time is kept as
-    of `now`.
+    of `now`. Rows of before `rows_since` are not given: whether they are still there depends on
+    when the last cycle ended.
 
     Raises:
         StoreError: The store cannot be read.
@@ -61,7 +63,7 @@ def read_windows(
             until,
             tuple(kept),
             references(version),
-            _rows(store, model, version),
+            _rows(store, model, version, rows_since),
             _reach(store, model, version, references),
             now,
             parts=tuple(parts.get(version, ())),
@@ -69,11 +71,11 @@ def read_windows(
         )
         for version, kept in panes.items()
     ]
-    together = partial(_together, store, windows)
+    together = partial(_together, store, windows, rows_since)
     return [replace(window, together=together) for window in windows]
 
 
-def _together(store: MetricStore, windows: Sequence[Window]) -> Window:
+def _together(store: MetricStore, windows: Sequence[Window], rows_since: datetime) -> Window:
     """Return the traffic of all versions in one window."""
     own = windows[0]
     return Window(
@@ -82,7 +84,7 @@ def _together(store: MetricStore, windows: Sequence[Window]) -> Window:
         own.since,
         own.until,
         tuple(_traffic_alone(pane) for window in windows for pane in window.panes_),
-        rows=_rows(store, own.model, None),
+        rows=_rows(store, own.model, None, rows_since),
         reach=_reach(store, own.model, None, lambda _: None),
         read_at=own.read_at,
     )
@@ -108,9 +110,10 @@ def _traffic_alone(pane: Pane) -> Pane:
 
 
 def _rows(
-    store: MetricStore, model: str, version: str | None
+    store: MetricStore, model: str, version: str | None, oldest: datetime
 ) -> Callable[[datetime, datetime], Rows]:
     def rows(since: datetime, until: datetime) -> Rows:
+        since = max(since, oldest)
         read = partial(store.read, model=model, model_version=version)
         predictions = read(Table.predictions, since=since, until=until)
         return predictions, _when_asked(partial(read, Table.outcomes))

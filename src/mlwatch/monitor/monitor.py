@@ -221,7 +221,13 @@ class Monitor(Recording, Usual):
         now = self._clock().astimezone(UTC)
         until = floor(now, MINUTE) + MINUTE
         since = until - self._span
-        windows = self._windows(model_version=self.model_version, since=since, until=until, now=now)
+        windows = self._windows(
+            model_version=self.model_version,
+            since=since,
+            until=until,
+            now=now,
+            rows_since=now - self._capture.retention.rows,
+        )
         report = self._parts.cycle.run(windows, now, health, self.status())
         self._pace.note(time.monotonic() - begun)
         return report
